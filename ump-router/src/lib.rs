@@ -10,6 +10,7 @@ mod error;
 pub mod index;
 pub mod link;
 mod notify;
+mod operator;
 mod presence;
 mod protocol;
 mod publish;

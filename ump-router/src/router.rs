@@ -9,14 +9,12 @@ use crate::{
     link::Links,
     protocol::{Message, RequestMessage},
     publish::{
-        Publish, QueueOwner, Received, RetainedMessages, RetainedStatus, SubscribeOptions,
-        SubscriberWatch, Subscription, SubscriptionStatus,
+        Publish, QueueOwner, Received, RetainedMessages, SubscribeOptions, SubscriberWatch,
+        Subscription,
     },
     registry::Registry,
     select::Select,
-    serve::{
-        Call, Claim, PinnedClient, Request, RequestAll, ServeOptions, Server, ServerStatus, Typed,
-    },
+    serve::{Call, Claim, PinnedClient, Request, RequestAll, ServeOptions, Server, Typed},
     topic::{IntoPattern, IntoPatterns, IntoTopic},
 };
 
@@ -437,27 +435,6 @@ impl Router {
         Select::new(self.0.registry.clock().clone())
     }
 
-    /// Returns the status of all subscriptions, in no particular order: those of the program, and
-    /// those of [links](crate::link), with the [owner](SubscriptionStatus::owner) of each.
-    #[must_use]
-    pub fn subscriptions(&self) -> Vec<SubscriptionStatus> {
-        self.0.registry.subscriptions()
-    }
-
-    /// Returns all topics with a retained message, of all types, in no particular order. To read
-    /// the messages of a type, see [`read_retained`](Self::read_retained).
-    #[must_use]
-    pub fn retained(&self) -> Vec<RetainedStatus> {
-        self.0.registry.retained()
-    }
-
-    /// Returns the status of all servers and standbys, in no particular order; those of one topic
-    /// in the order in which they serve.
-    #[must_use]
-    pub fn servers(&self) -> Vec<ServerStatus> {
-        self.0.registry.servers()
-    }
-
     /// Closes the router.
     ///
     /// A subscription ends when its queued messages were received, a server when its queued
@@ -466,6 +443,10 @@ impl Router {
     /// Links are closed: a request that is on its way over one ends.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]

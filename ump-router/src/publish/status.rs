@@ -4,6 +4,7 @@ use std::{any::type_name, time::Duration};
 
 use super::{bus::Bus, options::WhenFull, owner::SubscriptionOwner};
 use crate::{
+    error::Error,
     protocol::Message,
     topic::{Pattern, Topic, full_name::full_name},
 };
@@ -87,4 +88,26 @@ impl<M: Message> Bus<M> {
             });
         });
     }
+
+    /// Removes the retained message of a status from the list, if it is of this type. Returns
+    /// whether there was one.
+    pub(crate) fn remove_listed(&self, status: &RetainedStatus) -> Result<bool, Error> {
+        if status.type_name != type_name::<M>() {
+            return Ok(false);
+        }
+        let Some(topic) = without_prefix(M::PREFIX, &status.topic) else {
+            return Ok(false);
+        };
+        Ok(self.remove_retained(&topic)?.is_some())
+    }
+}
+
+/// Returns the topic as the users of a type write it.
+fn without_prefix(prefix: &str, full: &Pattern) -> Option<Topic> {
+    let topic = match (prefix, full.as_str().strip_prefix(prefix)?) {
+        ("", topic) => topic,
+        (_, "") => "",
+        (_, topic) => topic.strip_prefix('/')?,
+    };
+    topic.parse().ok()
 }

@@ -51,6 +51,12 @@ trait Registered: Send + Sync {
     fn list_retained(&self, _list: &mut Vec<RetainedStatus>) {}
 
     fn list_servers(&self, _list: &mut Vec<ServerStatus>) {}
+
+    /// Removes the retained message of a status, if it is of this type. Returns whether there was
+    /// one.
+    fn remove_retained(&self, _status: &RetainedStatus) -> Result<bool, Error> {
+        Ok(false)
+    }
 }
 
 impl Registry {
@@ -153,6 +159,15 @@ impl Registry {
         self.list(|registered, list| registered.list_retained(list))
     }
 
+    pub(crate) fn remove_retained(&self, status: &RetainedStatus) -> Result<bool, Error> {
+        for registered in self.types.iter() {
+            if registered.remove_retained(status)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn servers(&self) -> Vec<ServerStatus> {
         self.list(|registered, list| registered.list_servers(list))
     }
@@ -185,6 +200,10 @@ impl<M: Message> Registered for Bus<M> {
 
     fn list_retained(&self, list: &mut Vec<RetainedStatus>) {
         self.list_retained(list);
+    }
+
+    fn remove_retained(&self, status: &RetainedStatus) -> Result<bool, Error> {
+        self.remove_listed(status)
     }
 }
 

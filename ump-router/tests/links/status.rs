@@ -231,3 +231,23 @@ fn a_listener_lists_the_links_that_there_are() {
     hub.close();
     assert!(listener.links().is_empty());
 }
+
+#[test]
+fn a_router_lists_the_links_of_both_directions() {
+    let (hub, middle, leaf) = (carrying(), carrying(), carrying());
+    assert!(middle.links().is_empty());
+    let above = hub.listen("tcp:127.0.0.1:0").unwrap();
+    let below = middle.listen("tcp:127.0.0.1:0").unwrap();
+    let up = middle.connect(above.address()).unwrap();
+    assert!(up.opened().timeout(LONG).wait());
+    let down = leaf.connect(below.address()).unwrap();
+    assert!(down.opened().timeout(LONG).wait());
+    let links = middle.links();
+    assert_eq!(links.len(), 2);
+    assert_eq!(&*links[0].name, up.name());
+    assert_eq!(links[1].name, below.links()[0].name);
+    assert!(up.close().wait());
+    assert_eq!(middle.links().len(), 1);
+    middle.close();
+    assert!(middle.links().is_empty());
+}

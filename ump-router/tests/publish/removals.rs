@@ -3,6 +3,7 @@
 use std::{future::IntoFuture, sync::Arc, task::Poll, thread, time::Duration};
 
 use ump_router::{
+    Bytes, Error,
     ReceivedAs::{self, Expired, Published, Removed, Retained},
     RecvError, Router, SubscribeOptions, Subscription, WhenFull,
     ump::ManualClock,
@@ -252,4 +253,27 @@ fn by_the_system_clock_an_expiry_comes_too() {
     assert_eq!(block_on(asks.recv()).unwrap().received_as(), Expired);
     router.close();
     assert_eq!(asks.recv().wait().unwrap_err(), RecvError::Closed);
+}
+
+#[test]
+fn a_listed_message_is_removed_whatever_its_type() {
+    let (_clock, router) = world();
+    let mut told = told(&router, "**");
+    retain_for(&router, "a", 1, 60);
+    retain_for(&router, "", 2, 60);
+    let bytes = Bytes::from(&b"x"[..]);
+    router.publish("b", bytes).retain().wait().unwrap();
+    let listed = router.retained();
+    assert_eq!(listed.len(), 3);
+    for status in &listed {
+        assert_eq!(router.remove_listed(status), Ok(true), "{status:?}");
+        assert_eq!(router.remove_listed(status), Ok(false), "{status:?}");
+    }
+    assert!(router.retained().is_empty());
+    let removed = all(&mut told)
+        .into_iter()
+        .filter(|(_, how)| *how == Removed);
+    assert_eq!(removed.count(), 2);
+    router.close();
+    assert_eq!(router.remove_listed(&listed[0]), Err(Error::Closed));
 }

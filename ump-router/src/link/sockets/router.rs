@@ -15,6 +15,7 @@ use super::{
     error::LinkSetupError,
     handle::{Closing, Link, Listener},
     options::{ConnectOptions, ListenOptions},
+    status::LinkStatus,
 };
 use crate::{
     error::Error,
@@ -202,6 +203,18 @@ impl Router {
                 Ok(Link::new(id, name, watched, &driver))
             }
             _ => Err(LinkSetupError::Closed),
+        }
+    }
+
+    /// Returns the links of the router that are not over: those that it has made, and those that
+    /// its listeners have accepted, in the order in which they began. For operators: it asks the
+    /// thread of the links, waits for it, and takes time for each link.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStatus> {
+        let driver = self.parts().1.current();
+        match driver.map(|driver| driver.ask(Command::AllLinks)) {
+            Some(Ok(Reply::Links(links))) => links,
+            _ => Vec::new(),
         }
     }
 

@@ -33,6 +33,8 @@ pub(in super::super) enum Command {
     Status(LinkId),
     /// The status of the links of a listener.
     Links(ListenerId),
+    /// The status of all links.
+    AllLinks,
     /// The addresses of the host of a link.
     Resolved(LinkId, Result<Vec<SocketAddr>, String>),
     /// Replies when the link is open.
@@ -142,6 +144,10 @@ impl Driver {
             Command::Links(id) => {
                 let peers = self.listeners.links(id);
                 let peers = peers.filter_map(|link| self.links.get(&link));
+                Ok(Reply::Links(peers.map(Peer::status).collect()))
+            }
+            Command::AllLinks => {
+                let peers = self.links.values();
                 Ok(Reply::Links(peers.map(Peer::status).collect()))
             }
             Command::Connect(address, name, options) => {
