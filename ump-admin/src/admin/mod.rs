@@ -1,0 +1,7 @@
+//! What a program configures, and the handle that it gets.
+
+mod builder;
+mod error;
+mod handle;
+
+pub use self::{builder::Admin, error::ListenError, handle::AdminHandle};

@@ -1,0 +1,23 @@
+//! The files of the dashboard.
+
+use axum::{
+    http::header,
+    response::{Html, IntoResponse},
+};
+
+use crate::dashboard::{HTML, SCRIPT, STYLE};
+
+pub(super) async fn html() -> Html<&'static str> {
+    Html(HTML)
+}
+
+pub(super) async fn css() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
+}
+
+pub(super) async fn script() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        SCRIPT,
+    )
+}

@@ -1,0 +1,16 @@
+//! The admin surface over real sockets, asked by a client that sends whatever it likes.
+
+#![cfg(unix)]
+
+mod actions;
+mod client;
+mod document;
+mod events;
+mod limits;
+mod listening;
+mod metrics;
+mod modules;
+mod program;
+mod rest;
+mod sites;
+mod tokens;
