@@ -24,7 +24,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The threads for what may block: links, sections and exporters.
 const BLOCKING_THREADS: usize = 4;
 
-/// Serves until it is dropped or [stopped](Self::stop). From [`Admin::listen`](crate::Admin::listen).
+/// Serves until it is dropped or [stopped](Self::stop). From
+/// [`Admin::listen`](crate::Admin::listen).
 ///
 /// Dropping it stops the admin surface and waits for that, about two seconds at most.
 #[must_use = "the admin surface stops when this is dropped"]
