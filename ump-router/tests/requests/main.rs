@@ -2,6 +2,7 @@
 //! error.
 
 mod all;
+mod claims;
 mod contention;
 mod counting_waker;
 mod handover;

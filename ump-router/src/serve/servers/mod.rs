@@ -11,7 +11,7 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use ump::Clock;
+use ump::{Clock, coop};
 
 pub(crate) use self::serving::Serving;
 use super::{
@@ -114,6 +114,7 @@ impl<P: RequestMessage> Servers<P> {
     ) -> Result<Claim, Error> {
         check_written(P::PREFIX, &Pattern::from(&topic))?;
         let mut released = Vec::new();
+        let mut refused = None;
         let mut wakes = DeferredWakes::default();
         let mut state = self.state.write();
         if state.is_closed {
@@ -130,14 +131,18 @@ impl<P: RequestMessage> Servers<P> {
             id,
         }));
         let mut closed = channel.closed();
-        // This runs no user code: the waker is our own.
-        let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
+        // This runs no user code: the waker is our own. It has a budget of its own: a future that
+        // yields wakes its waker, which would wait here for the lock, and end the claim.
+        let has_ended = coop::with_budget(coop::BUDGET, || {
+            Pin::new(&mut closed).poll(&mut Context::from_waker(&waker))
+        });
         let serving = Serving::new(id, topic.clone(), channel, closed, Arc::downgrade(self));
         let serving = Shared::new(serving);
         let role = match rank {
             Rank::Last(options) => {
                 let stand_by = options.is_standby;
-                state.claims.claim(&topic, id, serving, stand_by).ok()
+                let claimed = state.claims.claim(&topic, id, serving, stand_by);
+                claimed.map_err(|serving| refused = Some(serving)).ok()
             }
             #[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
             Rank::First => {
@@ -159,6 +164,7 @@ impl<P: RequestMessage> Servers<P> {
             }
         }
         drop(state);
+        drop(refused); // perhaps the last client, whose server is woken
         wakes.wake_all();
         if role == Some(Role::Serving) || released.iter().any(|one| one.has_successor) {
             self.notify_server_arrived();
