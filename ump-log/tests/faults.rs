@@ -276,6 +276,18 @@ fn child() {
             drop(guard);
             std::process::exit(7);
         }
+        "hang" => {
+            // The file is a pipe that nobody reads: once it is full, writing never ends.
+            let guard = init(Builder::new().sink(file).flush_timeout(SHORT));
+            guard.install_panic_hook(SHORT);
+            for n in 0..10_000 {
+                info!(n);
+            }
+            std::thread::spawn(|| panic!("while the disk hangs"))
+                .join()
+                .expect_err("it panics");
+            drop(guard);
+        }
         "exit" => {
             let _guard = init(Builder::new().sink(file));
             for n in 0..1000 {
@@ -326,6 +338,20 @@ fn a_program_that_ends_has_its_last_records_in_the_file() {
     );
     let text = fs::read_to_string(&path).expect("a log");
     assert_eq!(text.lines().count(), 1000);
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_no_program_from_ending() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.log");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("a pipe");
+    assert!(
+        in_child("hang", &path, Stdio::null())
+            .status()
+            .expect("a process")
+            .success()
+    );
 }
 
 #[test]

@@ -138,6 +138,23 @@ fn the_limit_of_all_files_is_kept() {
 }
 
 #[test]
+fn a_lower_limit_is_kept_from_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for day in 1..9 {
+        let name = format!("a.log.2020010{day}T000000Z.0000");
+        fs::write(folder.path().join(name), [b'x'; 1000]).expect("a file");
+    }
+    let file = in_folder(folder.path()).rotate_bytes(1000).cap_bytes(4000);
+    let (_dispatch, _guard) = start(Builder::new().sink(file));
+    let files = files(folder.path(), "a.log");
+    let names: Vec<_> = files
+        .iter()
+        .map(|(name, _)| name.get(6..14).unwrap_or_default())
+        .collect();
+    assert_eq!(names, ["20200106", "20200107", "20200108", ""]);
+}
+
+#[test]
 fn a_limit_that_cannot_be_kept_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = |file: File| {

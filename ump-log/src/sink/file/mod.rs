@@ -79,6 +79,7 @@ impl LogFile {
             hangup,
             rotated,
         };
+        this.delete_oldest()?; // the limit may be lower than that of an earlier run
         this.reopen()?;
         Ok(this)
     }
@@ -89,13 +90,16 @@ impl LogFile {
             .saturating_mul(self.plan.period)
     }
 
+    fn delete_oldest(&self) -> io::Result<()> {
+        let room = self.plan.room_of_rotated();
+        room.map_or(Ok(()), |room| self.series.delete_oldest(room))
+    }
+
     fn rotate(&mut self, micros: u64) -> io::Result<()> {
         let name = self.series.next_name(micros)?;
         fs::rename(&self.plan.path, name)?;
         self.file = None;
-        if let Some(room) = self.plan.room_of_rotated() {
-            self.series.delete_oldest(room)?;
-        }
+        self.delete_oldest()?;
         (self.rotated)();
         self.reopen()
     }
