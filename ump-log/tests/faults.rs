@@ -22,6 +22,7 @@ const SHORT: Duration = Duration::from_millis(20);
 fn numbers(lines: &[String]) -> (Vec<u64>, Vec<&str>) {
     let (mut numbers, mut others) = (Vec::new(), Vec::new());
     for line in lines {
+        assert_eq!(line.get(26..28), Some("Z "), "a torn line: {line}");
         match line.rsplit_once(" n=").map(|(_, n)| n.parse()) {
             Some(Ok(n)) => numbers.push(n),
             _ => others.push(line.as_str()),
