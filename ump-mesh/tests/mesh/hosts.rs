@@ -10,15 +10,17 @@ use std::{
 
 use ump_mesh::{
     Config,
-    ump_router::{Change, RecvError, ServeOptions, link::wire::Failure},
+    ump_router::{Change, RecvError, ServeOptions, SubscribeOptions, link::wire::Failure},
 };
 
 use crate::support::{
-    Double, LONG, Member, Price, Process, await_participants, await_server, domain, eventually,
-    next, publish, until_the_parent_ends,
+    Double, LONG, Member, Price, Process, await_participants, await_server, await_subscriber,
+    domain, eventually, next, publish, until_the_parent_ends,
 };
 
 const VARIABLE: &str = "UMP_MESH_HOSTS";
+/// How many messages are counted by their bytes: more than what is told meanwhile anyway.
+const MESSAGES: u64 = 20_000;
 const LEASE: Duration = Duration::from_secs(1);
 
 /// No address, no port, no file: only the interface, as this host may have others.
@@ -38,6 +40,8 @@ fn child_process() {
     let (domain, interface) = variable.split_once(' ').unwrap();
     let member = Member::join(config(domain, interface).name("there"));
     let server = Arc::new(member.router.serve::<Double>("a").unwrap());
+    let options = SubscribeOptions::new().capacity(1);
+    let heard = member.router.subscribe_with::<Price>("heard", options);
     let stuck = member.router.serve::<Double>("stuck").unwrap();
     let router = member.router.clone();
     let serving = Arc::clone(&server);
@@ -47,7 +51,7 @@ fn child_process() {
             let _ = rctx.reply(2 * call.message.0);
         }
     });
-    let _stuck = stuck;
+    let (_stuck, _heard) = (stuck, heard.unwrap());
     println!("\njoined");
     thread::spawn(|| until_the_parent_ends());
     let mut changes = member.router.subscribe::<Change>("double/a").unwrap();
@@ -105,6 +109,16 @@ impl Cable {
         Ok(cable)
     }
 
+    /// How many bytes have gone over it to the other host.
+    fn sent(&self) -> u64 {
+        let path = format!("/sys/class/net/{}/statistics/tx_bytes", self.here);
+        std::fs::read_to_string(path)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
     fn set(&self, state: &str) {
         ip(&format!("link set {} {state}", self.here)).unwrap();
     }
@@ -137,6 +151,27 @@ fn hosts_find_each_other_are_cut_off_and_meet_again() {
     assert_eq!(here.mesh.participants()[0].name, "there");
     let options = ServeOptions::new().standby();
     await_server(&here.router, "stuck");
+    await_subscriber(&here.router, "heard");
+    assert!(here.mesh.settled(LONG));
+    // What nobody there listens to does not leave this host.
+    let own = here.router.subscribe::<Price>("unheard").unwrap();
+    let bytes_of = |topic: &str| {
+        let before = cable.sent();
+        for number in 0..MESSAGES {
+            publish(&here.router, topic, number);
+        }
+        // This has gone over the cable after them.
+        let _ = here.router.request("a", Double(0)).wait().unwrap();
+        cable.sent() - before
+    };
+    let (unheard, heard) = (bytes_of("unheard"), bytes_of("heard"));
+    println!("{MESSAGES} messages: unheard {unheard} bytes, heard {heard} bytes");
+    assert!(!own.is_empty());
+    for _ in 0..2 {
+        assert_eq!(next(&mut ticks), Ok(0));
+    }
+    // Those that there is no room for in the queue are not sent either.
+    assert!(50 * unheard < heard, "{unheard}, {heard}");
     for round in 1..3 {
         await_server(&here.router, "a");
         let standby = here.router.serve_with::<Double>("a", options).unwrap();

@@ -11,5 +11,7 @@ mod joining;
 mod kill;
 mod plain;
 mod python;
+mod scouting;
 mod servers;
 mod support;
+mod transports;
