@@ -24,6 +24,7 @@ mod programs;
 mod python;
 mod raw;
 mod readme;
+mod reentry;
 mod refusals;
 mod requests;
 mod retained;

@@ -67,6 +67,13 @@ pub enum LinkSetupError {
     /// The links run already, so it is too late to choose what drives them.
     #[error("the links of the router run already: choose their runtime before the first one")]
     AlreadyRunning,
+    /// The call was made in code that links run while they are locked: a codec, the waker of a
+    /// task, or the drop of a message. It would wait for that code itself. Make it on another
+    /// thread or task, or after that code has returned.
+    #[error(
+        "a codec, a waker or the drop of a message called the links that run it: make the call on another thread or task"
+    )]
+    InCodeOfLinks,
     /// The router was [closed](crate::Router::close).
     #[error("the router was closed")]
     Closed,

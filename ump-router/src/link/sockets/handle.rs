@@ -14,7 +14,7 @@ use ump::Clock;
 use super::{
     access::Rules,
     address::Address,
-    driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply},
+    driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply, is_locked_here},
     error::{LinkFailure, LinkSetupError},
     status::{LinkState, LinkStatus},
     watch::{LinkWatch, Watched},
@@ -55,10 +55,18 @@ impl Listener {
     /// Subscriptions and served topics that are not allowed any more are ended, and their owners
     /// are told. A peer that may do nothing any more is disconnected, with the reason *denied*.
     /// Requests that were allowed are answered.
+    ///
+    /// In code that links run (a codec, the waker of a task, the drop of a message) it returns at
+    /// once, and the rules are replaced after that code.
     pub fn set_rules(&self, rules: Rules) {
-        if let Some(driver) = self.driver.upgrade() {
-            // An error if the loop has ended.
-            let _ = driver.ask(Command::SetRules(self.id, rules));
+        let Some(driver) = self.driver.upgrade() else {
+            return;
+        };
+        let command = Command::SetRules(self.id, rules);
+        if is_locked_here() {
+            driver.post(command);
+        } else {
+            let _ = driver.ask(command); // an error if the loop has ended
         }
     }
 }
@@ -67,6 +75,9 @@ impl Listener {
     /// Returns the links that it has accepted and that are not over, in the order in which they
     /// came, with their peers and what has gone over each. For operators: it asks the thread of the
     /// links, and takes time for each link.
+    ///
+    /// In code that links run (a codec, the waker of a task, the drop of a message) it cannot look,
+    /// and returns none.
     #[must_use]
     pub fn links(&self) -> Vec<LinkStatus> {
         let Some(driver) = self.driver.upgrade() else {
@@ -149,6 +160,9 @@ impl Link {
 
     /// Returns what the link does now, and what has gone over it. It asks the thread of the links.
     /// When the router is closed, the state is [`LinkState::Closed`], and all numbers are 0.
+    ///
+    /// In code that links run (a codec, the waker of a task, the drop of a message) it cannot ask:
+    /// the state is that of [`state`](Self::state), and all numbers are 0.
     #[must_use]
     pub fn status(&self) -> LinkStatus {
         if let Some(driver) = self.driver.upgrade() {
@@ -158,7 +172,7 @@ impl Link {
         }
         LinkStatus {
             name: Arc::clone(&self.name),
-            state: LinkState::Closed,
+            state: self.unasked_state(),
             received: Traffic::default(),
             sent: Traffic::default(),
             queued_bytes: 0,
@@ -167,6 +181,8 @@ impl Link {
 
     /// Returns why the link is not open: the reason of the last attempt to make it, or of its end.
     /// `None` if it is open, if the first attempt is under way, or if the router was closed.
+    /// In code that links run (a codec, the waker of a task, the drop of a message) it cannot ask,
+    /// and returns `None`.
     #[must_use]
     pub fn last_failure(&self) -> Option<LinkFailure> {
         let driver = self.driver.upgrade()?;
@@ -192,6 +208,15 @@ impl Link {
     /// send what waits.
     pub fn close(self) -> Closing {
         Closing::new(self.request(Command::AwaitClosed(self.id)), Some(self))
+    }
+
+    /// Returns the state for a status that could not be asked for.
+    fn unasked_state(&self) -> LinkState {
+        if is_locked_here() {
+            self.state()
+        } else {
+            LinkState::Closed
+        }
     }
 
     fn request(&self, command: Command) -> Option<DriverRequest> {
@@ -227,10 +252,11 @@ impl Opened {
     }
 
     /// Blocks until the link is open. Returns `false` if the time is over before, or if the link
-    /// or its router was closed.
+    /// or its router was closed; and at once in code that links run (a codec, the waker of a task,
+    /// the drop of a message), for which they would wait.
     #[must_use = "it may not be open"]
     pub fn wait(self) -> bool {
-        self.0.is_some_and(|request| request.wait().is_ok())
+        !is_locked_here() && self.0.is_some_and(|request| request.wait().is_ok())
     }
 }
 
@@ -284,9 +310,13 @@ impl Closing {
     /// Blocks until it is closed. Returns whether the other router has received all that was sent
     /// to it; `false` if that is not known, as the time was over before, the link was lost or not
     /// open, or the router was closed.
+    ///
+    /// In code that links run (a codec, the waker of a task, the drop of a message) it returns
+    /// `false` at once, as they would wait for that code. A link is closed nevertheless, after it;
+    /// to close all, call this on another thread, or await it on a task.
     #[allow(clippy::must_use_candidate, reason = "who ends may not care")]
     pub fn wait(self) -> bool {
-        self.request.is_some_and(|request| request.wait().is_ok())
+        !is_locked_here() && self.request.is_some_and(|request| request.wait().is_ok())
     }
 }
 

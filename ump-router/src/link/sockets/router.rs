@@ -116,6 +116,8 @@ impl Router {
     ///   [`LinkSetupError::Folder`] or [`LinkSetupError::Path`]: no unix socket can be made there.
     /// - [`LinkSetupError::Socket`]: the address is in use, or the system refused it.
     /// - [`LinkSetupError::Thread`]: the thread of the links could not be started.
+    /// - [`LinkSetupError::InCodeOfLinks`]: the caller is a codec, a waker or the drop of a message
+    ///   that links run.
     /// - [`LinkSetupError::Closed`]: the router was closed.
     pub fn listen_with(
         &self,
@@ -179,6 +181,8 @@ impl Router {
     /// - [`LinkSetupError::Address`]: the text is not an address.
     /// - [`LinkSetupError::NoCertificates`]: the address is for TLS, and the options have none.
     /// - [`LinkSetupError::Thread`]: the thread of the links could not be started.
+    /// - [`LinkSetupError::InCodeOfLinks`]: the caller is a codec, a waker or the drop of a message
+    ///   that links run.
     /// - [`LinkSetupError::Closed`]: the router was closed.
     pub fn connect_with(
         &self,

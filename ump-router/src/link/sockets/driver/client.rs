@@ -7,15 +7,17 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Command, Driver, LinkSetupError, Reply, WakeClient};
-use crate::sync::Mutex;
+use super::{
+    Command, LinkSetupError, Reply, WakeClient,
+    lock::{Links, is_locked_here},
+};
 
 pub(in super::super) type DriverRequest = ump::Request<'static, Command, Reply, LinkSetupError>;
 
 /// The way to the loop of the links. The loop ends after this is dropped.
 pub(in super::super) struct DriverClient {
     commands: Arc<ump::Client<Command, Reply, LinkSetupError>>,
-    links: Weak<Mutex<Driver>>,
+    links: Weak<Links>,
     /// It keeps the loop.
     _wake: WakeClient,
     /// What a command gets when the loop has ended by itself.
@@ -25,7 +27,7 @@ pub(in super::super) struct DriverClient {
 impl DriverClient {
     pub(super) fn new(
         commands: ump::Client<Command, Reply, LinkSetupError>,
-        links: Weak<Mutex<Driver>>,
+        links: Weak<Links>,
         wake: WakeClient,
         when_ended: LinkSetupError,
     ) -> Arc<Self> {
@@ -38,8 +40,12 @@ impl DriverClient {
         })
     }
 
-    /// Executes a command that is answered at once, after those that are queued.
+    /// Executes a command that is answered at once, after those that are queued. Not in code that
+    /// runs under the lock.
     pub(in super::super) fn ask(&self, command: Command) -> Result<Reply, LinkSetupError> {
+        if is_locked_here() {
+            return Err(LinkSetupError::InCodeOfLinks);
+        }
         let ended = || self.when_ended.clone();
         let pending = self.commands.req_async(command).map_err(|_| ended())?;
         if let Some(links) = self.links.upgrade() {

@@ -9,12 +9,15 @@
 //! loop. No other caller waits for the lock, so none waits for that code, except those that
 //! [lead](super::leader) a link; the loop does, which otherwise would run it.
 //!
+//! So that code must not wait for a request or for a link. Calls of the links themselves do not
+//! wait in it: see [`lock`](super::lock).
+//!
 //! A thread that blocks until its reply then reads the link by itself.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Driver, Peer, leader::Leader, thread_state, wake::Key};
-use crate::{link::sockets::blocking, sync::Mutex};
+use super::{Driver, Peer, leader::Leader, lock::Links, thread_state, wake::Key};
+use crate::link::sockets::blocking;
 
 /// For how long the loop looks at its sockets before it sleeps.
 const LOOK: Duration = Duration::from_micros(30);
@@ -22,7 +25,7 @@ const LOOK: Duration = Duration::from_micros(30);
 impl Driver {
     /// Does what the key stands for in this thread, if nothing else is queued before it. Returns
     /// whether it did.
-    pub(super) fn handle_here(links: &Arc<Mutex<Self>>, key: Key) -> bool {
+    pub(super) fn handle_here(links: &Arc<Links>, key: Key) -> bool {
         let Some(mut driver) = links.try_lock() else {
             return false;
         };

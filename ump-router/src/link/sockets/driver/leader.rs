@@ -53,10 +53,10 @@ use ump_server::net::Parker;
 
 use super::{
     Driver, LinkId,
+    lock::Links,
     peer::{Leading, Peer},
     thread_state::{self, parker},
 };
-use crate::sync::Mutex;
 
 /// How long a lead is held without being used; twice as long at most.
 const HOLD: Duration = Duration::from_millis(1);
@@ -119,13 +119,13 @@ impl Leader {
     }
 
     /// Leads until the lead ends.
-    pub(super) fn lead(&self, links: &Mutex<Driver>) {
+    pub(super) fn lead(&self, links: &Links) {
         let _finish = FinishLead(self, links);
         while self.turn(links).is_continue() {}
     }
 
     /// Waits for data, and reads it. Breaks if the lead has ended.
-    fn turn(&self, links: &Mutex<Driver>) -> ControlFlow<()> {
+    fn turn(&self, links: &Links) -> ControlFlow<()> {
         let Leading { socket, until } = &self.leading;
         let parked = self.parker.park(socket.as_fd(), *until);
         let is_over = until.is_some_and(|until| until <= Instant::now());
@@ -178,7 +178,7 @@ impl Drop for Reserved<'_> {
 }
 
 /// Ends the wait for the socket in any case.
-struct FinishLead<'a>(&'a Leader, &'a Mutex<Driver>);
+struct FinishLead<'a>(&'a Leader, &'a Links);
 
 impl Drop for FinishLead<'_> {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ mod interest;
 mod leader;
 mod listeners;
 mod local;
+mod lock;
 mod peer;
 mod relay;
 mod retained;
@@ -48,6 +49,7 @@ use self::{
     leader::HeldLeads,
     listeners::Listeners,
     local::Local,
+    lock::Links,
     peer::Peer,
     relay::Relay,
     retained::Replicas,
@@ -65,7 +67,7 @@ use crate::{
     presence::Change,
     publish::{Bus, QueueOwner, SubscribeOptions, Subscription, SubscriptionOwner},
     registry::Registry,
-    sync::{Mutex, OnceLock},
+    sync::OnceLock,
     topic::Pattern,
 };
 
@@ -73,6 +75,7 @@ pub(crate) use self::leader::wait_for_request;
 pub(super) use self::{
     client::{DriverClient, DriverRequest},
     commands::{Command, Reply},
+    lock::is_locked_here,
     runtime::Runtime,
 };
 
@@ -170,7 +173,7 @@ pub(super) fn start(
     let wake = runtime.spawn(registry.clock().clone(), move |cx| {
         let (changes, carried, refusals, commands) = parts.take().ok_or(LinkSetupError::Closed)?;
         let driver = Driver::new(cx, changes, carried, refusals, commands);
-        let links = Arc::new(Mutex::new(driver));
+        let links = Arc::new(Links::new(driver));
         links.lock().shared.wakes.share(&links);
         let _ = making.set(Arc::downgrade(&links));
         Ok(Loop(links))

@@ -5,8 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use ump::{Clock, Spin};
 use ump_server::{Context, ReplyContext, SpawnError, net::Event, thread};
 
-use super::{Driver, LinkId, LinkSetupError, WakeClient};
-use crate::sync::Mutex;
+use super::{LinkId, LinkSetupError, WakeClient, lock::Links};
 
 /// The name of the loop, and of its thread.
 pub(super) const NAME: &str = "ump-links";
@@ -14,7 +13,7 @@ pub(super) const NAME: &str = "ump-links";
 pub(super) type LoopContext = Context<(), (), LinkSetupError, LinkId>;
 
 /// The handler of the loop. A request says that something is ready which the links have polled.
-pub(super) struct Loop(pub(super) Arc<Mutex<Driver>>);
+pub(super) struct Loop(pub(super) Arc<Links>);
 
 impl Loop {
     fn on_woken(&mut self) -> ControlFlow<()> {

@@ -10,8 +10,7 @@ use std::{
 use ump::PerProcess;
 use ump_server::net::Parker;
 
-use super::{Driver, LinkId};
-use crate::sync::Mutex;
+use super::{LinkId, lock::Links};
 
 /// The address of its value tells a process from its ancestors.
 static PROCESS: PerProcess<u8> = PerProcess::new();
@@ -24,7 +23,7 @@ struct ThreadState {
     process: usize,
     parker: Option<Arc<Parker>>,
     /// The link whose request this thread has answered last.
-    asker: Option<(Weak<Mutex<Driver>>, LinkId)>,
+    asker: Option<(Weak<Links>, LinkId)>,
     /// How many of its requests in a row, up to two.
     streak: u8,
     /// It was answered since the thread has waited last.
@@ -76,7 +75,7 @@ pub(super) fn parker() -> Option<Arc<Parker>> {
 }
 
 /// This thread has answered a request of a link.
-pub(super) fn answered(links: &Arc<Mutex<Driver>>, id: LinkId) {
+pub(super) fn answered(links: &Arc<Links>, id: LinkId) {
     ThreadState::with(|state| {
         let asker = state.asker.as_ref();
         let is_same =
@@ -94,7 +93,7 @@ pub(super) fn answered(links: &Arc<Mutex<Driver>>, id: LinkId) {
 
 /// Returns the link from which the next request of this thread is to be expected: that of the last
 /// two, if it has answered one since the last call.
-pub(super) fn expected() -> Option<(Arc<Mutex<Driver>>, LinkId)> {
+pub(super) fn expected() -> Option<(Arc<Links>, LinkId)> {
     // A thread that has answered no link has no state.
     if !STATE.try_with(|state| state.borrow().is_some()).ok()? {
         return None;

@@ -8,7 +8,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use super::{Driver, LinkId, WeakWakeClient};
+use super::{Driver, LinkId, WeakWakeClient, lock::Links};
 use crate::sync::{Mutex, OnceLock};
 
 /// What is ready.
@@ -34,7 +34,7 @@ pub(super) enum Key {
 pub(super) struct Wakes {
     woken: Mutex<Woken>,
     driver: WeakWakeClient,
-    links: OnceLock<Weak<Mutex<Driver>>>,
+    links: OnceLock<Weak<Links>>,
 }
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Wakes {
     }
 
     /// Lets the threads that wake do the work by themselves.
-    pub(super) fn share(&self, links: &Arc<Mutex<Driver>>) {
+    pub(super) fn share(&self, links: &Arc<Links>) {
         let _ = self.links.set(Arc::downgrade(links));
     }
 
