@@ -44,6 +44,10 @@ pub(crate) struct Args {
     #[cfg(unix)]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bus: Option<Address>,
+    /// Address of the admin surface and its dashboard, such as 127.0.0.1:7070 or unix:admin.sock
+    #[cfg(unix)]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<ump_admin::Address>,
     /// Another allowed Host, besides localhost and IP addresses (repeatable)
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,

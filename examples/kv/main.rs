@@ -9,6 +9,7 @@
 //!  events.rs  a stream for each watcher            ◀──    changes.rs   committed changes by topic (topic.rs)
 //!  a hub, another process (bus_link.rs)            ◀──    bus.rs       the same changes
 //!  backup.rs  a copy of the file, while writes go on
+//!  admin.rs   a dashboard of all this, at an address of its own
 //! ```
 //!
 //! What clients can do to the service is bounded: serve.rs and connections.rs limit their number,
@@ -17,6 +18,8 @@
 //!
 //! This file starts both sides and stops them in the right order.
 
+#[cfg(unix)]
+mod admin;
 mod args;
 mod backup;
 mod body;
@@ -116,6 +119,12 @@ async fn serve(args: &Args) -> Result<(), String> {
         other => format!("cannot start the store: {other}"),
     })?;
     let client = store::client(&system);
+    #[cfg(unix)]
+    let admin = args.admin.as_ref();
+    #[cfg(unix)]
+    let admin = admin.map(|address| admin::listen(address, &system, &changes));
+    #[cfg(unix)]
+    let _admin = admin.transpose()?;
     let mut signals = Signals::new()?;
 
     let (stop, stopping) = watch::channel(false);

@@ -148,6 +148,12 @@ impl Changes {
         self.max_watchers - self.permits.available_permits()
     }
 
+    /// Returns the router on which the watchers are told.
+    #[cfg(unix)]
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Ends all watchers after the changes published so far.
     pub(crate) fn close(&self) {
         self.router.close();

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod admin;
 mod backup;
 mod bus;
 mod clients;
