@@ -5,7 +5,7 @@ use axum::{
     response::{Html, IntoResponse},
 };
 
-use crate::dashboard::{HTML, SCRIPT, STYLE};
+use crate::dashboard::{HTML, ICON, SCRIPT, STYLE};
 
 pub(super) async fn html() -> Html<&'static str> {
     Html(HTML)
@@ -20,4 +20,8 @@ pub(super) async fn script() -> impl IntoResponse {
         [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
         SCRIPT,
     )
+}
+
+pub(super) async fn icon() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)
 }

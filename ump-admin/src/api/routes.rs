@@ -44,6 +44,7 @@ pub(super) const ROUTES: &[Route] = &routes! {
     Open get "/" page::html, "The dashboard";
     Open get "/style.css" page::css, "Its style";
     Open get "/app.js" page::script, "Its script";
+    Open get "/icon.svg" page::icon, "Its icon";
     Open get "/health" health::health, "200 unless a component has failed permanently, then 503";
     Open get "/ready" health::ready, "200 if each component is up, otherwise 503";
     Open get "/openapi.json" document::openapi, "The description of these routes";

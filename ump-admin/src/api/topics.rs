@@ -15,6 +15,9 @@ use crate::model::{Retained, Subscription, Topic, TopicServer};
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
+/// The greatest number of the first item of a page.
+const MAX_OFFSET: usize = 1_000_000_000;
+
 /// Which part of a list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +46,10 @@ impl Paging {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Problem::bad_request("limit is from 1 to 1000"));
         }
-        let end = offset.saturating_add(limit);
+        if offset > MAX_OFFSET {
+            return Err(Problem::bad_request("offset is at most 1000000000"));
+        }
+        let end = offset + limit;
         let (mut items, mut total) = (Vec::new(), 0);
         for item in all {
             if (offset..end).contains(&total) {

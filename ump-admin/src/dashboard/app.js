@@ -299,14 +299,14 @@ function drawSummary() {
   const missed = topics.items.reduce((sums, it) => sums + it.missed, 0);
   const open = links.filter((it) => it.is_ready).length;
   const tiles = [
-    [`${up} / ${all.length}`, "components up", up === all.length ? "good" : "bad"],
-    [number(total((entry) => entry.rate)), "requests ended /s"],
+    [number(up), `of ${number(all.length)} up`, up === all.length ? "good" : "bad"],
+    [number(total((entry) => entry.rate)), "ended /s"],
     [number(total((entry) => entry.depths.at(-1) ?? 0)), "queued"],
     [number(total((entry) => sum(entry.data, (it) => it.requests.taken))), "in hand"],
     [number(restarts), "restarts", restarts ? "warn" : ""],
   ];
-  if (topics.total) tiles.push([number(missed), "messages missed", missed ? "bad" : ""]);
-  if (links.length) tiles.push([`${open} / ${links.length}`, "links open", open === links.length ? "good" : "warn"]);
+  if (topics.total) tiles.push([number(missed), "missed", missed ? "bad" : ""]);
+  if (links.length) tiles.push([number(open), `of ${links.length} links open`, open === links.length ? "good" : "warn"]);
   byId("summary").replaceChildren(...tiles.map(([value, label, kind = ""]) =>
     element("li", { class: kind }, element("b", {}, value), element("span", {}, label))));
   byId("tab-components").querySelector("b").textContent = components.size;

@@ -10,6 +10,7 @@ mod limits;
 mod listening;
 mod metrics;
 mod modules;
+mod peers;
 mod program;
 mod rest;
 mod sites;
