@@ -75,8 +75,8 @@ impl Admin {
     /// Shows a section of the program's own, such as the participants of a mesh: the value that
     /// `read` returns, as `/api/sections/NAME`. A second section with this name replaces the first.
     ///
-    /// `read` is called for each request, on a thread of the admin surface, and may block for a
-    /// second. If it takes longer or panics, the request ends in an error.
+    /// `read` is called for each request, on a thread of the admin surface, and may block for
+    /// five seconds. If it takes longer or panics, the request ends in an error.
     pub fn section(
         mut self,
         name: impl Into<String>,

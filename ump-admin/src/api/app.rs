@@ -19,7 +19,7 @@ use crate::{
 const STREAMS: usize = 16;
 
 /// The time for what may block: links, sections and exporters.
-const READ_TIMEOUT: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -89,7 +89,7 @@ impl App {
     }
 }
 
-/// Runs what may block on a thread that may. It is not waited for longer than a second.
+/// Runs what may block on a thread that may. It is not waited for longer than five seconds.
 pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
@@ -101,7 +101,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         )),
         Err(_) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the program did not answer within a second",
+            "the program did not answer within five seconds",
         )),
     }
 }
