@@ -336,6 +336,33 @@ fn a_peer_is_told_that_its_standby_serves() {
     assert_eq!(served(), (1, Status::Accepted));
 }
 
+#[test]
+fn a_peer_is_told_that_it_follows_another_one() {
+    let hub = carrying();
+    let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+    let claiming = || {
+        let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
+        let claim = Message::Serve {
+            id: 1,
+            stand_by: true,
+            topic: "double/a".parse().unwrap(),
+        };
+        peer.send(&[claim]).unwrap();
+        peer
+    };
+    let served = |peer: &mut Raw| loop {
+        if let Message::Served { id, status, .. } = peer.receive().unwrap().unwrap() {
+            return (id, status);
+        }
+    };
+    let mut first = claiming();
+    assert_eq!(served(&mut first), (1, Status::Accepted));
+    let mut second = claiming();
+    assert_eq!(served(&mut second), (1, Status::StandingBy));
+    drop(first);
+    assert_eq!(served(&mut second), (1, Status::Accepted));
+}
+
 /// Publishes when it is woken, and keeps how many subscriptions there were.
 struct PublishOnWake {
     router: ump_router::Router,
