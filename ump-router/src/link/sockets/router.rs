@@ -43,6 +43,11 @@ impl Router {
     /// The codec is that of messages which are sent. Both routers need the type, and what they
     /// receive names its codec.
     ///
+    /// Values of the type are encoded, decoded and dropped while the links are locked, by their
+    /// thread or by one that makes a request. So `Serialize`, `Deserialize` and `Drop` must not
+    /// block: one that waits there for a request which goes over a link waits for ever. `listen`
+    /// and `connect` return an error there.
+    ///
     /// # Errors
     /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
     /// - [`Error::OtherCodec`]: the type travels in another codec already.

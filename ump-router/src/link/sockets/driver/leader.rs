@@ -6,8 +6,8 @@
 //! followers, after Schmidt et al., "Leader/Followers", Pattern Languages of Programs, 2000. The
 //! followers are all others that wait for this link, and the loop is the next leader.)
 //!
-//! - A **caller** leads from when its request is written until its outcome is there, if no other
-//!   request is pending on the link.
+//! - A **caller** leads from when its request is written until its outcome is there, for 20 ms at
+//!   most, if no other request is pending on the link.
 //! - A **server** leads the link that has brought its last two requests, from when it has nothing
 //!   to do until it has a request, whoever makes it.
 //!

@@ -15,6 +15,13 @@ use super::Peer;
 /// How long before its deadline a caller gives the reading back: it ends as others do.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(1);
 
+/// How long a caller leads at most, before it waits as others do.
+///
+/// The request for which it leads can be that of another thread: if the loop takes and answers its
+/// own one before it looks, and the other thread makes one meanwhile. So it may be late by this
+/// time, and not by the time that the other request takes.
+const LONGEST: Duration = Duration::from_millis(20);
+
 /// A thread that waits again within this time waits at once.
 const AT_ONCE: Duration = Duration::from_micros(50);
 
@@ -101,11 +108,13 @@ impl Peer {
             .requests
             .only_pending()
             .filter(|_| self.requests.took_one(taken));
+        let now = Instant::now();
         let until = match found {
-            Some((_, None)) => Some(None),
+            Some((_, None)) => Some(now + LONGEST),
             Some((_, Some(deadline))) => {
                 let until = deadline.checked_sub(BEFORE_DEADLINE);
-                until.filter(|until| *until > Instant::now()).map(Some)
+                let until = until.map(|until| until.min(now + LONGEST));
+                until.filter(|until| *until > now)
             }
             None => None,
         };
@@ -115,6 +124,7 @@ impl Peer {
             (sent, until, socket, &mut connection.lead)
         {
             lead.waits_for = sent;
+            let until = Some(until);
             return Some(Leading { socket, until });
         }
         connection.end_lead();
