@@ -154,7 +154,8 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Encodes fields. Texts are cut when all is longer than `limit` bytes; what is cut is counted.
+/// Encodes fields. Cuts texts once the record is longer than `limit` bytes, and counts the bytes
+/// cut.
 pub(crate) struct Encoder<'a> {
     pub(crate) bytes: &'a mut Vec<u8>,
     limit: usize,

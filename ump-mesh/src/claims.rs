@@ -178,8 +178,8 @@ impl Claims {
         }
     }
 
-    /// Renews a claim that serves: what was meant for it before is stale. It stands by, until it is
-    /// looked at.
+    /// Renews a claim that serves. Requests that were sent for its former epoch are stale. The
+    /// claim stands by until the next review.
     pub(crate) fn renew(&mut self, topic: &Topic) -> Review {
         let Some(epoch) = self.release(topic) else {
             return Review::Same;

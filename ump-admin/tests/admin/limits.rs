@@ -61,6 +61,15 @@ fn a_slow_head_and_an_idle_connection_are_closed() {
     }
 }
 
+/// The head of a request with a body of this length.
+fn head_of_stop(length: usize) -> String {
+    format!(
+        "POST /api/components/store/stop HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer correct-horse-battery\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
 #[test]
 fn a_slow_body_is_refused() {
     let admin = Admin::new()
@@ -69,11 +78,8 @@ fn a_slow_body_is_refused() {
         .listen("127.0.0.1:0")
         .unwrap();
     let mut connection = Connection::open(&admin);
-    connection.send(
-        "POST /api/components/store/stop HTTP/1.1\r\nHost: localhost\r\n\
-         Authorization: Bearer correct-horse-battery\r\n\
-         Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
-    );
+    connection.send(&head_of_stop(10));
+    connection.send("{");
     assert_eq!(connection.receive().unwrap().status, 408);
 }
 
@@ -84,11 +90,7 @@ fn a_body_that_is_too_long_is_refused() {
         .listen("127.0.0.1:0")
         .unwrap();
     let mut connection = Connection::open(&admin);
-    connection.send(
-        "POST /api/components/store/stop HTTP/1.1\r\nHost: localhost\r\n\
-         Authorization: Bearer correct-horse-battery\r\n\
-         Content-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n",
-    );
+    connection.send(&head_of_stop(1_000_000_000));
     connection.send(&" ".repeat(300_000));
     assert_eq!(connection.receive().unwrap().status, 413);
     get(&admin, "/health").expect(200);

@@ -61,6 +61,17 @@ fn routes() -> ModuleClient {
         .0
 }
 
+/// An admin surface with a module, and the only client that keeps the module's server.
+fn with_routes() -> (ModuleClient, AdminHandle) {
+    let client = routes();
+    let admin = Admin::new()
+        .module("routes", &client)
+        .token(TOKEN)
+        .listen("127.0.0.1:0")
+        .unwrap();
+    (client, admin)
+}
+
 fn ask(admin: &AdminHandle, line: &str, body: &str) -> Response {
     request(
         admin,
@@ -72,12 +83,7 @@ fn ask(admin: &AdminHandle, line: &str, body: &str) -> Response {
 
 #[test]
 fn methods_are_operations_and_outcomes_statuses() {
-    let client = routes();
-    let admin = Admin::new()
-        .module("routes", &client)
-        .token(TOKEN)
-        .listen("127.0.0.1:0")
-        .unwrap();
+    let (_client, admin) = with_routes();
     let at = "/api/modules/routes";
     ask(&admin, &format!("POST {at}/10.0.0.0/8"), "\"eth0\"").expect(204);
     ask(&admin, &format!("POST {at}/10.0.0.0/8"), "\"eth1\"").expect(409);
@@ -110,12 +116,7 @@ fn methods_are_operations_and_outcomes_statuses() {
 
 #[test]
 fn failures_are_statuses_that_say_whether_it_was_executed() {
-    let client = routes();
-    let admin = Admin::new()
-        .module("routes", &client)
-        .token(TOKEN)
-        .listen("127.0.0.1:0")
-        .unwrap();
+    let (client, admin) = with_routes();
     assert_eq!(
         ask(&admin, "GET /api/modules/routes/panic", "")
             .expect(500)
@@ -169,12 +170,7 @@ fn a_full_queue_and_a_deadline_are_statuses() {
 
 #[test]
 fn a_body_is_json_and_says_so() {
-    let client = routes();
-    let admin = Admin::new()
-        .module("routes", &client)
-        .token(TOKEN)
-        .listen("127.0.0.1:0")
-        .unwrap();
+    let (_client, admin) = with_routes();
     request(&admin, "PUT /api/modules/routes/a", &[AUTHORIZED], "\"b\"").expect(415);
     ask(&admin, "PUT /api/modules/routes/a", "{").expect(400);
     request(

@@ -11,7 +11,7 @@ use ump::Executed;
 use ump_router::{
     Change, Error, RequestError, ServeOptions,
     link::{
-        sockets::Link,
+        sockets::{Link, Listener},
         wire::{Failure, Message, Status},
     },
 };
@@ -314,50 +314,48 @@ fn more_requests_than_the_peer_allows_wait() {
     });
 }
 
+fn claim() -> Message {
+    Message::Serve {
+        id: 1,
+        stand_by: true,
+        topic: "double/a".parse().unwrap(),
+    }
+}
+
+/// Opens a link whose peer claims the topic.
+fn claiming(listener: &Listener) -> Raw {
+    let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
+    peer.send(&[claim()]).unwrap();
+    peer
+}
+
+/// Receives the next answer to a claim: its id, and what has become of it.
+fn served(peer: &mut Raw) -> (u32, Status) {
+    loop {
+        if let Message::Served { id, status, .. } = peer.receive().unwrap().unwrap() {
+            return (id, status);
+        }
+    }
+}
+
 #[test]
 fn a_peer_is_told_that_its_standby_serves() {
     let hub = carrying();
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let first = hub.serve::<Double>("a").unwrap();
-    let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
-    let claim = Message::Serve {
-        id: 1,
-        stand_by: true,
-        topic: "double/a".parse().unwrap(),
-    };
-    peer.send(&[claim]).unwrap();
-    let mut served = || loop {
-        if let Message::Served { id, status, .. } = peer.receive().unwrap().unwrap() {
-            return (id, status);
-        }
-    };
-    assert_eq!(served(), (1, Status::StandingBy));
+    let mut peer = claiming(&listener);
+    assert_eq!(served(&mut peer), (1, Status::StandingBy));
     drop(first);
-    assert_eq!(served(), (1, Status::Accepted));
+    assert_eq!(served(&mut peer), (1, Status::Accepted));
 }
 
 #[test]
 fn a_peer_is_told_that_it_follows_another_one() {
     let hub = carrying();
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
-    let claiming = || {
-        let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
-        let claim = Message::Serve {
-            id: 1,
-            stand_by: true,
-            topic: "double/a".parse().unwrap(),
-        };
-        peer.send(&[claim]).unwrap();
-        peer
-    };
-    let served = |peer: &mut Raw| loop {
-        if let Message::Served { id, status, .. } = peer.receive().unwrap().unwrap() {
-            return (id, status);
-        }
-    };
-    let mut first = claiming();
+    let mut first = claiming(&listener);
     assert_eq!(served(&mut first), (1, Status::Accepted));
-    let mut second = claiming();
+    let mut second = claiming(&listener);
     assert_eq!(served(&mut second), (1, Status::StandingBy));
     drop(first);
     assert_eq!(served(&mut second), (1, Status::Accepted));
@@ -389,13 +387,8 @@ fn who_sees_a_served_topic_finds_the_subscriptions_told_before() {
     let polled = changes.poll_recv(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
     let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
-    let claim = Message::Serve {
-        id: 1,
-        stand_by: true,
-        topic: "double/a".parse().unwrap(),
-    };
     let wanted = subscribe(1, "price/x", (64, 1 << 16));
-    peer.send(&[wanted, claim, Message::Synced]).unwrap();
+    peer.send(&[wanted, claim(), Message::Synced]).unwrap();
     loop {
         if let Message::Served { status, .. } = peer.receive().unwrap().unwrap() {
             assert_eq!(status, Status::Accepted);

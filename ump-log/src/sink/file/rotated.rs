@@ -146,25 +146,17 @@ mod tests {
         ] {
             fs::write(folder.path().join(other), "12345").expect("a file");
         }
-        let found: Vec<_> = series
-            .list()
-            .expect("files")
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
-        assert_eq!(found, expected);
+        let found = || -> Vec<_> {
+            let files = series.list().expect("files");
+            files.into_iter().map(|file| file.path).collect()
+        };
+        assert_eq!(found(), expected);
         assert!(
             expected[2].ends_with("a.log.20010909T014640Z.0002"),
             "{expected:?}"
         );
 
         series.delete_oldest(14).expect("deleted");
-        let found: Vec<_> = series
-            .list()
-            .expect("files")
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
-        assert_eq!(found, expected[2..]);
+        assert_eq!(found(), expected[2..]);
     }
 }
