@@ -19,6 +19,7 @@ mod kill;
 mod leading;
 mod loss;
 mod messages;
+mod order;
 mod peers;
 mod programs;
 mod python;

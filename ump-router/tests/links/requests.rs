@@ -1,15 +1,10 @@
 //! Requests that go over a link.
 
-use std::{
-    sync::{Arc, Mutex},
-    task::{Context, Wake, Waker},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use ump::Executed;
 use ump_router::{
-    Change, Error, RequestError, ServeOptions,
+    Error, RequestError, ServeOptions,
     link::{
         sockets::{Link, Listener},
         wire::{Failure, Message, Status},
@@ -17,7 +12,7 @@ use ump_router::{
 };
 
 use crate::{
-    raw::{LIMITS, Raw, subscribe},
+    raw::{LIMITS, Raw},
     support::{Double, LONG, Pair, Price, await_server, carrying, on_each, serve},
 };
 
@@ -314,7 +309,7 @@ fn more_requests_than_the_peer_allows_wait() {
     });
 }
 
-fn claim() -> Message {
+pub(crate) fn claim() -> Message {
     Message::Serve {
         id: 1,
         stand_by: true,
@@ -359,41 +354,4 @@ fn a_peer_is_told_that_it_follows_another_one() {
     assert_eq!(served(&mut second), (1, Status::StandingBy));
     drop(first);
     assert_eq!(served(&mut second), (1, Status::Accepted));
-}
-
-/// Publishes when it is woken, and keeps how many subscriptions there were.
-struct PublishOnWake {
-    router: ump_router::Router,
-    matched: Mutex<Vec<usize>>,
-}
-
-impl Wake for PublishOnWake {
-    fn wake(self: Arc<Self>) {
-        let published = self.router.publish("x", Price(1)).wait().unwrap();
-        self.matched.lock().unwrap().push(published.matched);
-    }
-}
-
-#[test]
-fn who_sees_a_served_topic_finds_the_subscriptions_told_before() {
-    let hub = carrying();
-    let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
-    let mut changes = hub.subscribe::<Change>("double/a").unwrap();
-    let woken = Arc::new(PublishOnWake {
-        router: hub.clone(),
-        matched: Mutex::default(),
-    });
-    let waker = Waker::from(Arc::clone(&woken));
-    let polled = changes.poll_recv(&mut Context::from_waker(&waker));
-    assert!(polled.is_pending());
-    let mut peer = Raw::open(&listener.address().to_string(), LIMITS);
-    let wanted = subscribe(1, "price/x", (64, 1 << 16));
-    peer.send(&[wanted, claim(), Message::Synced]).unwrap();
-    loop {
-        if let Message::Served { status, .. } = peer.receive().unwrap().unwrap() {
-            assert_eq!(status, Status::Accepted);
-            break;
-        }
-    }
-    assert_eq!(*woken.matched.lock().unwrap(), [1]);
 }

@@ -68,8 +68,10 @@
 //!   once, if any subscription there matches, and reaches the subscriptions that had asked for it.
 //!   (If it is almost as long as a frame, it goes again for subscriptions that had no place in it.)
 //!   Publishers see a link as one subscription for each type. A subscription is told soon after it
-//!   begins, before the topics that its router serves later, and before the requests that it sends
-//!   later.
+//!   begins, before the topics that its router serves later, and before the requests, replies and
+//!   messages that it sends later, also through a hub: what an answer to them publishes is
+//!   received. (The peer says how many may be told at once, 256 by default; if that many are on
+//!   their way, the rest follow when it has answered.)
 //! - A carried type travels **both ways**: what another router publishes reaches the subscriptions
 //!   here. A program that only publishes to others can do so on a second router, which has the link
 //!   and no subscriptions.

@@ -73,7 +73,8 @@ impl Requests {
         session: &mut Session,
         rejected: &mut Vec<Pattern>,
     ) -> bool {
-        let wanted = &shared.local.topics;
+        let names = shared.local.names();
+        let wanted = &names.topics;
         self.told.retain(|topic, id| {
             let stays = wanted.contains(topic);
             if !stays {

@@ -94,7 +94,8 @@ impl Interest {
         rejected: &mut Vec<Pattern>,
     ) -> bool {
         let may_tell = |full: &Pattern| access.may_within(Permission::Publish, full);
-        let patterns = &shared.local.patterns;
+        let names = shared.local.names();
+        let patterns = &names.patterns;
         let is_wanted = |full: &Pattern| patterns.contains_key(full) && may_tell(full);
         let by_id = &mut self.by_id;
         self.told.retain(|full, id| {

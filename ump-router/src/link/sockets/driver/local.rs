@@ -1,6 +1,7 @@
 //! What this process has for the routers at the other ends of its links.
 
 use std::{
+    cell::{Cell, Ref, RefCell},
     collections::{HashMap, HashSet},
     task::{Context, Poll},
 };
@@ -8,12 +9,19 @@ use std::{
 use super::{Driver, Shared, wake::Key};
 use crate::{
     link::sockets::names::full,
-    publish::RecvError,
+    presence::Change,
+    publish::{RecvError, Subscription},
     topic::{Pattern, Topic, full_name::full_name},
 };
 
-#[derive(Default, PartialEq, Eq)]
 pub(super) struct Local {
+    changes: RefCell<Subscription<Change>>,
+    names: RefCell<Names>,
+    news: Cell<News>,
+}
+
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Names {
     /// The patterns of its subscriptions by their full names: each has the number of its type, and
     /// its name there.
     pub(super) patterns: HashMap<Pattern, (usize, Pattern)>,
@@ -21,51 +29,96 @@ pub(super) struct Local {
     pub(super) topics: HashSet<Topic>,
 }
 
+/// What the links have not been told to look at.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    #[default]
+    None,
+    /// Something has changed, but not the names: claims that stand by may serve now.
+    ForStandbys,
+    /// The names.
+    ForAll,
+}
+
+impl Local {
+    /// Knows nothing before it is [looked at](Shared::look_at_local).
+    pub(super) fn new(changes: Subscription<Change>) -> Self {
+        Self {
+            changes: RefCell::new(changes),
+            names: RefCell::default(),
+            news: Cell::default(),
+        }
+    }
+
+    pub(super) fn names(&self) -> Ref<'_, Names> {
+        self.names.borrow()
+    }
+
+    /// Returns whether there are changes that were not noted.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changes.borrow().is_empty()
+    }
+}
+
 impl Shared {
     /// Looks what this process has now. Returns whether that has changed.
-    pub(super) fn look_at_local(&mut self) -> bool {
-        let mut local = Local::default();
+    pub(super) fn look_at_local(&self) -> bool {
+        let mut names = Names::default();
         for (nth, messages) in self.messages.iter().enumerate() {
             for own in messages.local_patterns() {
                 let full = full_name(messages.prefix(), &own);
-                local.patterns.insert(full, (nth, own));
+                names.patterns.insert(full, (nth, own));
             }
         }
         for requests in &self.requests {
             let topics = requests.local_topics();
             let full = topics.iter().filter_map(|own| full(requests.prefix(), own));
-            local.topics.extend(full);
+            names.topics.extend(full);
         }
-        let has_changed = local != self.local;
-        self.local = local;
+        let has_changed = names != *self.local.names.borrow();
+        self.local.names.replace(names);
         has_changed
+    }
+
+    /// Takes all changes of subscriptions and servers. The links look what is there now, if that is
+    /// something else than before: most changes are made by links, and are of no concern to them.
+    pub(super) fn note_changes(&self) {
+        let waker = self.wakes.waker(Key::Changes);
+        let mut cx = Context::from_waker(&waker);
+        let mut changes = self.local.changes.borrow_mut();
+        let mut has_changed = false;
+        while let Poll::Ready(Ok(_) | Err(RecvError::Missed(_) | RecvError::Interrupted)) =
+            changes.poll_recv(&mut cx)
+        {
+            has_changed = true;
+        }
+        if has_changed {
+            let news = if self.look_at_local() {
+                News::ForAll
+            } else {
+                News::ForStandbys
+            };
+            self.local.news.set(news.max(self.local.news.get()));
+        }
     }
 }
 
 impl Driver {
     /// Takes all changes of subscriptions and servers, and does what follows.
     pub(super) fn look_for_changes(&mut self) {
-        self.note_changes();
+        self.shared.note_changes();
+        self.spread_news();
         self.pump_touched();
     }
 
-    /// Takes all changes of subscriptions and servers. The links look what is there now, if that is
-    /// something else than before: most changes are made by links, and are of no concern to them.
-    pub(super) fn note_changes(&mut self) {
-        let waker = self.shared.wakes.waker(Key::Changes);
-        let mut cx = Context::from_waker(&waker);
-        let mut has_changed = false;
-        while let Poll::Ready(Ok(_) | Err(RecvError::Missed(_) | RecvError::Interrupted)) =
-            self.changes.poll_recv(&mut cx)
-        {
-            has_changed = true;
-        }
-        if !has_changed {
+    /// Lets the links look at the changes that were noted.
+    pub(super) fn spread_news(&mut self) {
+        let news = self.shared.local.news.take();
+        if news == News::None {
             return;
         }
-        let is_for_all = self.shared.look_at_local();
         for (id, peer) in &mut self.links {
-            if is_for_all || peer.has_standbys() {
+            if news == News::ForAll || peer.has_standbys() {
                 peer.look_at_interest();
                 self.touched.insert(*id);
             }

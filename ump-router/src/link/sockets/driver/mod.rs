@@ -147,7 +147,6 @@ struct Driver {
     /// The links that stand by for another one, and some that did.
     standbys: BTreeSet<LinkId>,
     listeners: Listeners,
-    changes: Subscription<Change>,
     closers: Closers,
     held_leads: HeldLeads,
     next_id: u64,
@@ -205,7 +204,7 @@ impl Driver {
             refusals,
             messages: Vec::new(),
             requests: Vec::new(),
-            local: Local::default(),
+            local: Local::new(changes),
         };
         for one in carried {
             shared.carry(one);
@@ -221,7 +220,6 @@ impl Driver {
             routers: Routers::default(),
             standbys: BTreeSet::new(),
             listeners: Listeners::default(),
-            changes,
             closers: Closers::default(),
             held_leads: HeldLeads::default(),
             next_id: 0,

@@ -355,6 +355,9 @@ impl Peer {
                         connection.await_turn();
                     }
                 }
+            }
+            self.tell_before_writing(shared);
+            if let Some(connection) = &mut self.connection {
                 connection.write(shared.clock.now());
             }
             // What was held up may have room now, and no event tells of it.
@@ -391,6 +394,20 @@ impl Peer {
             Ends::ForGood
         } else {
             Ends::No
+        }
+    }
+
+    /// Tells the peer what has changed in this process before the requests, replies and messages
+    /// that are about to be written were made. (Control frames go first.)
+    fn tell_before_writing(&mut self, shared: &Shared) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let session = connection.session.as_ref();
+        if session.is_some_and(|session| session.unsent() > 0) && shared.local.has_changed() {
+            shared.note_changes();
+            connection.is_untold = true;
+            self.tell(shared);
         }
     }
 

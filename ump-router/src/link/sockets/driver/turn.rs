@@ -71,6 +71,7 @@ impl Driver {
                 self.relay.pass_on(&mut self.links, now, id, one);
             }
         }
+        self.spread_news();
         if begins_to_hold {
             self.note_held_lead(id);
         }

@@ -26,7 +26,8 @@ use super::{Driver, LinkId, peer::Peer};
 impl Driver {
     /// A session has opened. Decides whether the link is used.
     pub(super) fn look_for_twin(&mut self, id: LinkId) {
-        self.note_changes(); // it is told what there is now
+        self.shared.note_changes(); // it is told what there is now
+        self.spread_news();
         let Some(peer) = self.links.get(&id) else {
             return;
         };

@@ -11,6 +11,10 @@ use crate::link::{
 
 impl Peer {
     pub(super) fn on_event(&mut self, shared: &Shared, event: Event) {
+        // Whoever in this process learns of the event finds the subscriptions that came before it.
+        if !matches!(event, Event::Subscribe { .. } | Event::Unsubscribe { .. }) {
+            self.interest.refresh_outboxes(shared);
+        }
         let Some(connection) = &mut self.connection else {
             return;
         };
@@ -35,8 +39,6 @@ impl Peer {
             Event::Synced => {
                 self.for_others.push(FromLink::Synced);
                 connection.synced.there = true;
-                // Before the answers, so that publishers find the subscriptions of the peer.
-                self.interest.refresh_outboxes(shared);
                 for opener in self.openers.drain(..) {
                     let _ = opener.reply(Reply::Done); // an error if the caller is gone
                 }
@@ -157,8 +159,6 @@ impl Peer {
         else {
             return;
         };
-        // Whoever sees the served topic finds the subscriptions that were told before.
-        self.interest.refresh_outboxes(shared);
         if !self.admits_claim(id, &topic) {
             return;
         }
@@ -200,8 +200,6 @@ impl Peer {
         let Some(session) = self.connection.as_mut().and_then(|it| it.session.as_mut()) else {
             return;
         };
-        // So that a caller that has subscribed before receives what its request publishes.
-        self.interest.refresh_outboxes(shared);
         let incoming = Incoming {
             request,
             topic,
