@@ -116,7 +116,9 @@ mod keys;
 mod mesh;
 mod numbers;
 mod participant;
+mod progress;
 mod queue;
+mod settled;
 mod shared;
 
 pub use ump_router;
@@ -128,4 +130,5 @@ pub use crate::{
     keys::group,
     mesh::{Joining, JoiningFuture, Mesh},
     participant::{Participant, ParticipantId},
+    settled::{Settled, SettledFuture},
 };

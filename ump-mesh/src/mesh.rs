@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ump_router::Router;
@@ -17,6 +17,7 @@ use crate::{
     driver::Driver,
     error::MeshError,
     participant::{Participant, ParticipantId},
+    settled::Settled,
     shared::{Key, Shared},
 };
 
@@ -69,15 +70,13 @@ impl Mesh {
         self.shared.unconfirmed()
     }
 
-    /// Blocks until all participants that are known have confirmed all subscriptions that there are
-    /// now. Returns false if that takes longer than the timeout.
+    /// Waits until all participants that are known have confirmed all subscriptions that there are
+    /// then: `.wait()` blocks the thread, `.await` suspends the task. Is false if that takes longer
+    /// than the timeout.
     ///
     /// A participant that is not known yet confirms them when it meets this one.
-    #[must_use = "whether they have"]
-    pub fn settled(&self, timeout: Duration) -> bool {
-        let until = Instant::now().checked_add(timeout);
-        let progress = &self.shared.progress;
-        progress.wait(until, || self.shared.unconfirmed() == 0)
+    pub fn settled(&self, timeout: Duration) -> Settled<'_> {
+        Settled::new(&self.shared, timeout)
     }
 
     /// Leaves the mesh, and blocks until that is done. It sends all messages that were published

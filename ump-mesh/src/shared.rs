@@ -4,10 +4,9 @@ use std::{
     collections::BTreeMap,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use ump_router::bridge::{Announced, Bridge};
 use zenoh::{bytes::ZBytes, query::Query};
 
@@ -16,6 +15,7 @@ use crate::{
     keys::Token,
     numbers::Receiver,
     participant::{Participant, ParticipantId},
+    progress::Progress,
     queue::Queue,
 };
 
@@ -50,43 +50,6 @@ impl Shared {
             .iter()
             .map(|id| receiver.unconfirmed(*id, &patterns));
         unconfirmed.max().unwrap_or(0)
-    }
-}
-
-/// Wakes those that wait for confirmations.
-#[derive(Default)]
-pub(crate) struct Progress {
-    count: Mutex<u64>,
-    changed: Condvar,
-}
-
-impl Progress {
-    /// A participant has come or gone, or has confirmed something.
-    pub(crate) fn notify(&self) {
-        *self.count.lock() += 1;
-        self.changed.notify_all();
-    }
-
-    /// Waits until something is so, which is looked at after each notification. Returns false if
-    /// the time is over before.
-    pub(crate) fn wait(&self, until: Option<Instant>, is_so: impl Fn() -> bool) -> bool {
-        loop {
-            let before = *self.count.lock();
-            if is_so() {
-                return true;
-            }
-            let mut count = self.count.lock();
-            while *count == before {
-                let Some(until) = until else {
-                    self.changed.wait(&mut count);
-                    continue;
-                };
-                if self.changed.wait_until(&mut count, until).timed_out() {
-                    drop(count);
-                    return is_so();
-                }
-            }
-        }
     }
 }
 

@@ -49,6 +49,7 @@ impl Driver {
             Announced::Unsubscribed(pattern) => {
                 self.own_subscriptions.remove(&pattern);
                 self.shared.receiver.lock().unsubscribe(&pattern);
+                self.shared.progress.notify();
             }
             Announced::Claimed(topic) => self.claim(&topic),
             Announced::Released(topic) => {

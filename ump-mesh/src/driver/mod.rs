@@ -35,8 +35,9 @@ use crate::{
     keys::Token,
     numbers::{Receiver, Source},
     participant::ParticipantId,
+    progress::Progress,
     queue::Queue,
-    shared::{Event, Key, Progress, Shared},
+    shared::{Event, Key, Shared},
 };
 
 /// How long after a message the counts of its topic are told.

@@ -12,7 +12,7 @@ fn messages_reach_all_who_subscribe() {
     let mut third = three.router.subscribe::<Price>(["eth/*", "*/eur"]).unwrap();
     let mut own = one.router.subscribe::<Price>("**").unwrap();
     for member in [&two, &three] {
-        assert!(member.mesh.settled(LONG));
+        assert!(member.mesh.settled(LONG).wait());
     }
     let published = one.router.publish("eth/eur", Price(1)).wait().unwrap();
     assert_eq!(
@@ -65,7 +65,7 @@ fn received_and_missed_are_what_was_sent() {
     let options = SubscribeOptions::new().capacity(1 << 20);
     let mut wide = three.router.subscribe_with::<Price>("*", options).unwrap();
     for member in [&two, &three] {
-        assert!(member.mesh.settled(LONG));
+        assert!(member.mesh.settled(LONG).wait());
     }
     await_subscriber(&one.router, "a");
     let publisher = std::thread::spawn(move || {

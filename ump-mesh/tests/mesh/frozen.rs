@@ -68,7 +68,7 @@ fn a_frozen_server_is_lost_and_stands_by_when_it_goes_on() {
     await_server(&one.router, "a");
     let options = ServeOptions::new().standby();
     let standby = one.router.serve_with::<Double>("a", options).unwrap();
-    eventually("it is confirmed", || one.mesh.settled(LONG));
+    eventually("it is confirmed", || one.mesh.settled(LONG).wait());
     assert_eq!(one.router.request("a", Double(1)).wait().unwrap(), 2);
     assert_eq!(next(&mut executed), Ok(1));
     signal(&child, "STOP");
@@ -87,7 +87,7 @@ fn a_frozen_server_is_lost_and_stands_by_when_it_goes_on() {
     await_participants(&one, 1);
     assert!(standby.is_serving());
     // It has not executed what was meant for its former claim.
-    assert!(one.mesh.settled(LONG));
+    assert!(one.mesh.settled(LONG).wait());
     thread::scope(|scope| {
         let caller = scope.spawn(|| one.router.request("a", Double(3)).timeout(LONG).wait());
         let (call, rctx) = standby.wait().unwrap();

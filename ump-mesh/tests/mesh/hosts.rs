@@ -152,7 +152,7 @@ fn hosts_find_each_other_are_cut_off_and_meet_again() {
     let options = ServeOptions::new().standby();
     await_server(&here.router, "stuck");
     await_subscriber(&here.router, "heard");
-    assert!(here.mesh.settled(LONG));
+    assert!(here.mesh.settled(LONG).wait());
     // What nobody there listens to does not leave this host.
     let own = here.router.subscribe::<Price>("unheard").unwrap();
     let bytes_of = |topic: &str| {
@@ -176,7 +176,7 @@ fn hosts_find_each_other_are_cut_off_and_meet_again() {
         await_server(&here.router, "a");
         let standby = here.router.serve_with::<Double>("a", options).unwrap();
         assert!(standby.is_standing_by());
-        assert!(here.mesh.settled(LONG));
+        assert!(here.mesh.settled(LONG).wait());
         let request = here.router.request("a", Double(round)).wait();
         assert_eq!(request.unwrap(), 2 * round);
         assert_eq!(next(&mut ticks), Ok(round));

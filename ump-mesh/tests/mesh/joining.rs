@@ -45,7 +45,7 @@ fn what_a_participant_has_is_counted() {
         (participants[0].subscriptions, participants[0].topics)
     };
     eventually("it is counted", || counts() == (1, 1));
-    assert!(two.mesh.settled(LONG));
+    assert!(two.mesh.settled(LONG).wait());
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn child_process() {
     let member = Member::join(config(&domain).name("child"));
     // The second one finds a server.
     await_participants(&member, 2);
-    assert!(member.mesh.settled(LONG));
+    assert!(member.mesh.settled(LONG).wait());
     let options = ServeOptions::new().standby();
     let server = member.router.serve_with::<Double>("a", options).unwrap();
     let router = member.router.clone();
@@ -93,7 +93,7 @@ fn a_participant_that_joins_again_is_heard() {
     for round in 0..3 {
         let two = Member::join(config(&domain));
         await_subscriber(&two.router, "a");
-        assert!(one.mesh.settled(LONG));
+        assert!(one.mesh.settled(LONG).wait());
         publish(&two.router, "a", round);
         assert_eq!(next(&mut prices), Ok(round));
         two.mesh.leave();

@@ -13,5 +13,6 @@ mod plain;
 mod python;
 mod scouting;
 mod servers;
+mod settled;
 mod support;
 mod transports;

@@ -92,7 +92,7 @@ fn garbage_and_a_flood_of_hellos_harm_nobody() {
             await_participants(&two, 1);
             await_participants(&one, 1);
             await_subscriber(&two.router, "a");
-            assert!(one.mesh.settled(LONG));
+            assert!(one.mesh.settled(LONG).wait());
             publish(&two.router, "a", round);
             assert_eq!(next(&mut prices), Ok(round));
             two.mesh.leave();

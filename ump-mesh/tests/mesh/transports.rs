@@ -63,7 +63,7 @@ fn assert_they_work(configs: [Config; 2]) {
     }
     let mut prices = two.router.subscribe::<Price>("a").unwrap();
     await_subscriber(&one.router, "a");
-    assert!(two.mesh.settled(LONG));
+    assert!(two.mesh.settled(LONG).wait());
     for number in 0..100 {
         publish(&one.router, "a", number);
         assert_eq!(next(&mut prices), Ok(number));
