@@ -30,7 +30,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     use clap::Parser;
 
-    let cli = commands::Cli::parse();
+    let arguments = commands::in_place_of_option(std::env::args_os().collect());
+    let cli = commands::Cli::parse_from(arguments);
     let is_json = cli.json;
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -177,6 +177,18 @@ impl Config {
         &self.domain
     }
 
+    /// The interfaces that are named.
+    #[cfg(feature = "cli")]
+    pub(crate) fn interface_names(&self) -> &[String] {
+        &self.interfaces
+    }
+
+    /// Whether participants are looked for by multicast.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_multicast(&self) -> bool {
+        self.multicast
+    }
+
     pub(crate) fn lease_time(&self) -> Duration {
         self.lease
     }

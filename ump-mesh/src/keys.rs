@@ -18,6 +18,10 @@ use crate::{claims::Role, error::MeshError, participant::ParticipantId};
 /// Before all keys that are not topics. The number is that of the version.
 const BASE: &str = "@ump/1";
 
+/// The version in `BASE`.
+#[cfg(feature = "cli")]
+pub(crate) const VERSION: &str = "1";
+
 /// All tokens.
 pub(crate) const TOKENS: &str = "@ump/1/**";
 

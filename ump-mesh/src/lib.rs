@@ -107,6 +107,9 @@
 //    the inbox before all tokens.
 
 mod claims;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod config;
 mod driver;
 mod envelope;

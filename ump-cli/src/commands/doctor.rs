@@ -27,6 +27,9 @@ The last two need PATTERN: it subscribes to it for a moment, and looks whether a
 or serves topics with the same prefix. The types of the server's own process travel only once it
 says so (`Router::carry`); a subscription with a prefix that nobody else has may be misspelt.
 
+`ump doctor --mesh` checks whether participants of a mesh find each other: it is `ump mesh doctor`, and
+has its options.
+
 Exit codes: 0 all steps are ok; otherwise that of the step, mostly 6.")]
 pub(crate) struct Options {
     #[command(flatten)]

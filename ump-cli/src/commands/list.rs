@@ -13,6 +13,8 @@ use crate::{
 #[command(after_help = "\
 A server tells its own subscriptions and served topics, and those of its other links.
 
+`ump ls --mesh` lists the participants of a mesh: it is `ump mesh ls`, and has its options.
+
 With --json: {\"subscription\":PATTERN} and {\"served\":TOPIC}, one a line.")]
 pub(crate) struct Options {
     #[command(flatten)]

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod generate;
 mod list;
+mod mesh;
 mod publish;
 mod reply;
 mod request;
@@ -16,6 +17,7 @@ mod top;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::mesh::in_place_of_option;
 use crate::exit::{self, Error};
 
 /// Publishes, subscribes, requests and serves over links between routers.
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Bench(bench::Options),
     /// Checks step by step whether a server can be used, and says what to do
     Doctor(doctor::Options),
+    /// Looks at a mesh of routers, by the program `ump-mesh`
+    Mesh(mesh::Options),
     /// Explains how the topics of two patterns relate, without a server
     Explain(explain::Options),
     /// Makes certificates for links over TLS
@@ -75,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Top(options) => top::run(&options, is_json),
         Command::Bench(options) => bench::run(&options, is_json),
         Command::Doctor(options) => doctor::run(&options, is_json),
+        Command::Mesh(options) => mesh::run(&options, is_json),
         Command::Explain(options) => explain::run(&options, is_json),
         #[cfg(feature = "tls")]
         Command::Ca(action) => authority::run(&action, is_json),

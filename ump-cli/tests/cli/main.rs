@@ -7,6 +7,7 @@ mod authority;
 mod compression;
 mod gaps;
 mod hub;
+mod mesh;
 mod messages;
 mod outcomes;
 mod reconnect;
