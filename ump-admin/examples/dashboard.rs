@@ -1,15 +1,18 @@
 //! A program to look at: components under load, one that panics now and then, one that is slow, a
-//! full queue, a slow subscriber, and a link.
+//! full queue, a slow subscriber, a link, and a log.
 //!
 //! ```sh
-//! cargo run --release -p ump-admin --example dashboard                  # then open http://127.0.0.1:7070
-//! cargo run --release -p ump-admin --example dashboard -- 127.0.0.1:7070 1000
+//! cargo run --release -p ump-admin --features log --example dashboard                  # then open http://127.0.0.1:7070
+//! cargo run --release -p ump-admin --features log --example dashboard -- 127.0.0.1:7070 1000
 //! ```
 
 use std::{convert::Infallible, env, error::Error, ops::ControlFlow, thread, time::Duration};
 
 use serde_json::json;
-use ump_admin::Admin;
+use ump_admin::{
+    Admin,
+    log::{Builder as Log, Format},
+};
 use ump_router::{Message, Router, SubscribeOptions, WhenFull};
 use ump_server::{
     OnPanic, ReplyContext, Restart,
@@ -47,6 +50,10 @@ fn component(builder: Builder, name: &str, needs: &[&str], behaviour: Behaviour)
         Ok(move |n: u64, rctx: Reply<'_>| {
             thread::sleep(behaviour.service);
             let panics = behaviour.panics.is_some_and(|every| n % every == every - 1);
+            tracing::debug!(target: "shop::handler", request = n, "served");
+            if panics {
+                tracing::error!(target: "shop::handler", request = n, "no route to the exchange");
+            }
             assert!(!panics, "no route to exchange {n}");
             let _ = rctx.reply(n);
             ControlFlow::<()>::Continue(())
@@ -95,7 +102,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let _slow = leaf.subscribe_with::<Price>("**", options)?;
     let mut quick = leaf.subscribe::<Price>("eth/*")?;
 
+    let log = Log::new()
+        .filter("debug,tokio=info,hyper=info")
+        .tail(10_000, Format::Text)
+        .init()?;
+
     let _admin = Admin::new()
+        .log(&log)
         .system(&system)
         .router(&leaf)
         .info("version", env!("CARGO_PKG_VERSION"))
@@ -124,6 +137,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for n in 0.. {
         thread::sleep(Duration::from_millis(10));
+        if n % 50 == 0 {
+            tracing::info!(target: "shop::prices", published = n, "prices are up to date");
+        }
+        if n % 400 == 399 {
+            tracing::warn!(target: "shop::prices", market = "btc/eur", "the market is closed");
+        }
         leaf.publish(["eth/eur", "eth/usd", "btc/eur"][n % 3], Price(n as u64))
             .retain()
             .wait()?;

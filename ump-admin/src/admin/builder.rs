@@ -72,6 +72,18 @@ impl Admin {
         self
     }
 
+    /// Shows a log: its sinks, and its last records if its builder was given a
+    /// [tail](crate::log::Builder::tail). With the [token](Self::token), clients may replace its
+    /// filter. A second log replaces the first.
+    ///
+    /// Records are looked at on the thread of the admin surface, never on one that makes or writes
+    /// them.
+    #[cfg(feature = "log")]
+    pub fn log(mut self, log: &crate::log::LogHandle) -> Self {
+        self.sources.log = Some(Arc::new(log.clone()));
+        self
+    }
+
     /// Shows a section of the program's own, such as the participants of a mesh: the value that
     /// `read` returns, as `/api/sections/NAME`. A second section with this name replaces the first.
     ///

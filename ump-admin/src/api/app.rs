@@ -7,7 +7,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use tokio::{sync::Semaphore, task, time};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task, time,
+};
 
 use super::problem::Problem;
 use crate::{
@@ -26,7 +29,7 @@ pub(crate) struct App {
     pub(super) sources: Sources,
     pub(super) modules: BTreeMap<String, Module>,
     pub(super) allows_actions: bool,
-    pub(super) streams: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     pub(super) began: (SystemTime, Instant),
     components: Cache<Vec<Component>>,
     topics: Cache<RouterState>,
@@ -52,6 +55,17 @@ impl App {
             topics: Cache::default(),
             links: Cache::default(),
         }
+    }
+
+    /// Returns the place of a stream of events.
+    pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = Arc::clone(&self.streams).try_acquire_owned();
+        place.map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there are too many streams of events",
+            )
+        })
     }
 
     pub(super) fn components(&self) -> Arc<Vec<Component>> {

@@ -15,7 +15,6 @@ use std::{
 use axum::{
     Extension,
     extract::State,
-    http::StatusCode,
     response::{
         IntoResponse, Sse,
         sse::{Event, KeepAlive},
@@ -39,7 +38,7 @@ use crate::model::{Component, Link, RouterState, Topic};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time between comments, if nothing changes.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The most topics in an event: those that have missed most, and that have most in their queues.
 const MAX_TOPICS: usize = 200;
@@ -52,12 +51,7 @@ pub(super) async fn events(
     State(app): Shared,
     Extension(Stopping(stopping)): Extension<Stopping>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Ok(permit) = Arc::clone(&app.streams).try_acquire_owned() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "there are too many streams of events",
-        ));
-    };
+    let permit = app.stream()?;
     let mut interval = interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reader = Reader {

@@ -20,6 +20,7 @@ pub(super) async fn info(State(app): Shared) -> Json<Value> {
         "is_debug_build": cfg!(debug_assertions),
         "system": format!("{} {}", env::consts::OS, env::consts::ARCH),
         "allows_actions": app.allows_actions,
+        "shows_log": app.sources.log.is_some(),
         "program_info": app.sources.info,
     }))
 }

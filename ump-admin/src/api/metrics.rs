@@ -13,7 +13,7 @@ use super::{
     app::{Shared, blocking},
     problem::Problem,
 };
-use crate::model::{Component, Condition, Link, RouterState};
+use crate::model::{Component, Condition, Link, LogSink, LogState, RouterState};
 
 pub(super) async fn metrics(State(app): Shared) -> Result<impl IntoResponse, Problem> {
     let mut text = Text::default();
@@ -24,6 +24,9 @@ pub(super) async fn metrics(State(app): Shared) -> Result<impl IntoResponse, Pro
         if let Ok(links) = app.links().await {
             text.links(&links);
         }
+    }
+    if let Some(log) = &app.sources.log {
+        text.log(&log.state());
     }
     let mut text = text.0;
     for render in &app.sources.exporters {
@@ -133,6 +136,39 @@ impl Text {
         );
         let queued: usize = links.iter().map(|link| link.queued_bytes).sum();
         self.sample("ump_link_queued_bytes", &[], queued);
+    }
+
+    /// Names of sinks may be the same, so each has its number as well.
+    fn log(&mut self, log: &LogState) {
+        let families: [(&str, &str, fn(&LogSink) -> u64); 3] = [
+            (
+                "ump_log_written_total",
+                "Records that a sink of the log has written",
+                |it| it.written,
+            ),
+            (
+                "ump_log_dropped_total",
+                "Records that found no room in the queue of a sink",
+                |it| it.dropped,
+            ),
+            (
+                "ump_log_failing",
+                "1 if a sink cannot write at present",
+                |it| u64::from(it.failure.is_some()),
+            ),
+        ];
+        for (name, help, value) in families {
+            let is_counter = name.ends_with("_total");
+            self.family(name, if is_counter { "counter" } else { "gauge" }, help);
+            for (number, sink) in log.sinks.iter().enumerate() {
+                let number = number.to_string();
+                self.sample(
+                    name,
+                    &[("sink", &number), ("name", &sink.name)],
+                    value(sink),
+                );
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod document;
 mod events;
 mod health;
 mod info;
+mod log;
 mod metrics;
 mod modules;
 mod page;

@@ -5,7 +5,7 @@ use axum::{
     response::{Html, IntoResponse},
 };
 
-use crate::dashboard::{HTML, ICON, SCRIPT, STYLE};
+use crate::dashboard::{HTML, ICON, LOG_SCRIPT, SCRIPT, STYLE};
 
 pub(super) async fn html() -> Html<&'static str> {
     Html(HTML)
@@ -19,6 +19,13 @@ pub(super) async fn script() -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
         SCRIPT,
+    )
+}
+
+pub(super) async fn log_script() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        LOG_SCRIPT,
     )
 }
 

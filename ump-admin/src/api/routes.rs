@@ -13,7 +13,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    actions, app::App, components, document, events, health, info, metrics, modules, page,
+    actions, app::App, components, document, events, health, info, log, metrics, modules, page,
     sections, topics,
 };
 use crate::serve::Access;
@@ -44,12 +44,14 @@ pub(super) const ROUTES: &[Route] = &routes! {
     Open get "/" page::html, "The dashboard";
     Open get "/style.css" page::css, "Its style";
     Open get "/app.js" page::script, "Its script";
+    Open get "/log.js" page::log_script, "The script of its view of the log";
     Open get "/icon.svg" page::icon, "Its icon";
     Open get "/health" health::health, "200 unless a component has failed permanently, then 503";
     Open get "/ready" health::ready, "200 if each component is up, otherwise 503";
     Open get "/openapi.json" document::openapi, "The description of these routes";
     Read get "/metrics" metrics::metrics, "Metrics in the text format of Prometheus";
     Read get "/events" events::events, "Server-sent events: what has changed, once a second at most";
+    Read get "/events/log" log::events, "Server-sent events: records of the log as they come, filtered";
     Read get "/api/help" help, "These routes";
     Read get "/api/info" info::info, "The build and the start of the program";
     Read get "/api/components" components::list, "The components with their instances and workers";
@@ -62,6 +64,8 @@ pub(super) const ROUTES: &[Route] = &routes! {
     Read get "/api/retained" topics::retained, "The topics with a retained message, in pages";
     Read get "/api/explain" topics::explain, "How two patterns relate, and why";
     Read get "/api/links" topics::links, "The links to other routers";
+    Read get "/api/log" log::state, "The filter and the sinks of the log";
+    Read get "/api/log/records" log::records, "The last records of the log, filtered";
     Read get "/api/sections" sections::names, "The names of the program's own sections";
     Read get "/api/sections/{name}" sections::one, "A section of the program's own";
     Read get "/api/modules" modules::names, "The names of the program's modules";
@@ -75,6 +79,7 @@ pub(super) const ROUTES: &[Route] = &routes! {
     Act delete "/api/modules/{name}/{*path}" modules::below, "Asks a module to delete a value";
     Act post "/api/components/{name}/renew" actions::renew, "Rebuilds the handlers of a component";
     Act post "/api/components/{name}/stop" actions::stop, "Stops a component and those that need it, for good";
+    Act put "/api/log/filter" log::set_filter, "Replaces the filter of the log: its levels";
     Act delete "/api/retained" actions::forget, "Removes the retained message of a topic";
 };
 

@@ -328,7 +328,7 @@ function draw() {
     byId("none").hidden = shown > 0;
     keepOneInTabOrder();
   } else if (!byId("topics").hidden) drawTopics(filter);
-  else drawLinks(filter);
+  else if (!byId("links").hidden) drawLinks(filter);
 }
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -340,7 +340,10 @@ function select(tab) {
     other.tabIndex = isIt ? 0 : -1;
     byId(other.getAttribute("aria-controls")).hidden = !isIt;
   }
+  history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`);
+  byId("only").hidden = tab.id === "tab-log";
   draw();
+  readLog();
 }
 
 const shownItems = () => [...components.values()].map((entry) => entry.item).filter((item) => !item.hidden);
@@ -381,12 +384,15 @@ function onTreeKey(event) {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("login").open) return;
+  if (event.target instanceof HTMLSelectElement) return;
   if (event.target instanceof HTMLInputElement) {
-    if (event.key === "Escape") { event.target.value = ""; event.target.blur(); draw(); }
+    if (event.key === "Escape" && event.target.id !== "log-filter") { event.target.value = ""; event.target.dispatchEvent(new Event("input")); }
+    if (event.key === "Escape") event.target.blur();
     return;
   }
   if (event.key === "/") { event.preventDefault(); byId("filter").focus(); }
-  if (["1", "2", "3"].includes(event.key)) select(tabs[event.key - 1]);
+  const tab = ["1", "2", "3", "4"].includes(event.key) && tabs[event.key - 1];
+  if (tab && !tab.hidden) select(tab);
 }
 
 // ---- the stream ---------------------------------------------------------------
@@ -439,6 +445,11 @@ async function stream() {
   byId("tree").replaceChildren();
   lastAt = lastTopicsAt = lastLinksAt = 0;
   setStream("live", "live");
+  await readEvents(response, receive);
+}
+
+// Hands over the data of each event, until the stream ends.
+async function readEvents(response, receive) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
@@ -475,6 +486,9 @@ async function describe() {
   const info = await (await ask("/api/info")).json();
   const own = Object.entries(info.program_info).map(([name, value]) => `${name} ${value}`);
   allowsActions = info.allows_actions;
+  byId("tab-log").hidden = !info.shows_log;
+  if (byId("tab-log").hidden && !byId("log").hidden) select(tabs[0]);
+  readLog();
   document.title = `${info.program} · admin`;
   byId("program").textContent = info.program;
   byId("facts").textContent = [`pid ${info.pid}`, `for ${duration(info.admin_uptime_s)}`, info.system, ...own].join(" · ");
@@ -486,4 +500,9 @@ byId("attention").addEventListener("change", draw);
 byId("tree").addEventListener("keydown", onTreeKey);
 document.addEventListener("keydown", onKey);
 setInterval(beQuiet, 1000);
-run();
+// When all scripts are there.
+addEventListener("load", () => {
+  const named = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
+  if (named) select(named);
+  run();
+});

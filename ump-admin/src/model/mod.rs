@@ -6,6 +6,9 @@
 mod cache;
 mod component;
 mod link;
+mod log;
+#[cfg(feature = "log")]
+mod log_handle;
 mod sources;
 mod topic;
 
@@ -13,6 +16,7 @@ pub(crate) use self::{
     cache::Cache,
     component::{Component, Condition, Instance, Socket},
     link::Link,
+    log::{Bounds, Level, Log, LogSink, LogState, Records, SetFilterError, Wanted},
     sources::Sources,
     topic::{Retained, RouterState, Subscription, Topic, TopicServer},
 };

@@ -8,6 +8,8 @@ mod document;
 mod events;
 mod limits;
 mod listening;
+#[cfg(feature = "log")]
+mod log;
 mod metrics;
 mod modules;
 mod peers;

@@ -28,25 +28,25 @@ fn run(command: &mut Command) -> Option<Output> {
 
 /// Returns the page as a browser has it with its first event. The browser's time is virtual and
 /// passes while nothing is loaded, so that it may be over before that.
-fn page(address: &Address) -> Option<String> {
+fn page(address: &Address, view: &str, shows: &str) -> Option<String> {
     let mut page = String::new();
     for _ in 0..10 {
-        page = load(address)?;
-        if page.contains("<strong>") {
+        page = load(address, view)?;
+        if page.contains(shows) {
             break;
         }
     }
     Some(page)
 }
 
-fn load(address: &Address) -> Option<String> {
+fn load(address: &Address, view: &str) -> Option<String> {
     let profile = tempdir().unwrap();
     let mut chromium = Command::new("chromium");
     chromium
         .args(["--headless", "--no-sandbox", "--disable-gpu"])
         .args(["--virtual-time-budget=200000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("http://{address}/"));
+        .arg(format!("http://{address}/#{view}"));
     let output = run(&mut chromium)?;
     Some(String::from_utf8(output.stdout).unwrap())
 }
@@ -62,7 +62,7 @@ fn a_browser_shows_the_components_and_what_is_in_hand() {
         .router(&router)
         .listen("127.0.0.1:0")
         .unwrap();
-    if let Some(page) = page(admin.address()) {
+    if let Some(page) = page(admin.address(), "", "<strong>") {
         for part in [
             "data-state=\"live\"",
             "<strong>store</strong>",
@@ -78,6 +78,23 @@ fn a_browser_shows_the_components_and_what_is_in_hand() {
     assert_eq!(held.wait(), Ok(0));
     drop(admin);
     program.stop();
+}
+
+#[cfg(feature = "log")]
+#[test]
+fn a_browser_shows_the_records_of_the_log() {
+    let (admin, guard) = crate::log::shown(ump_admin::Admin::new());
+    let admin = admin.listen("127.0.0.1:0").unwrap();
+    if let Some(page) = page(admin.address(), "log", "class=\"record") {
+        for part in [
+            "<div class=\"record warn\">",
+            "<b>error</b><span class=\"target\">mail</span><span>not sent</span>",
+            "<span>sold article=\"tea\"</span>",
+        ] {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+    }
+    drop((admin, guard));
 }
 
 #[test]
@@ -99,9 +116,9 @@ fn schemathesis_finds_no_fault() {
         .arg("run")
         .arg(format!("http://{}/openapi.json", admin.address()))
         .args(["--header", AUTHORIZED])
-        // Patterns are narrower than texts, a component that is stopped does not come back, and a
-        // stream does not end.
-        .args(["--exclude-path-regex", "explain|stop|events"])
+        // Patterns and filters are narrower than texts, a component that is stopped does not come
+        // back, and a stream does not end.
+        .args(["--exclude-path-regex", "explain|stop|events|filter"])
         .args(["--phases", "examples,coverage"])
         .args(["--seed", "1", "--no-color"]);
     if let Some(output) = run(&mut command) {
