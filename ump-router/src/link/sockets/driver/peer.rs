@@ -226,7 +226,10 @@ impl Peer {
 
     /// The link is over: tells those that wait for it. Returns whether the peer has all that was
     /// sent.
-    pub(super) fn finish(self) -> bool {
+    pub(super) fn finish(self, shared: &Shared) -> bool {
+        if let Some((timer, _)) = self.timer {
+            shared.timers.cancel(timer);
+        }
         drop(self.state); // before they look
         for closer in self.closers {
             tell_closed(closer, self.is_acknowledged);

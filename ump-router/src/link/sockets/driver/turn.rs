@@ -118,7 +118,7 @@ impl Driver {
                 standby.await_open(opener);
             }
         }
-        self.closers.link_ended(id, peer.finish());
+        self.closers.link_ended(id, peer.finish(&self.shared));
     }
 
     pub(super) fn pump_all(&mut self) {
