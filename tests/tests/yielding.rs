@@ -217,6 +217,22 @@ fn without_spinning_a_task_never_wakes_itself() {
 }
 
 #[test]
+fn a_request_of_a_loop_registers_at_once() {
+    let (server, client) = after_exchanges(Spin::Adaptive);
+    let counter = CountingWaker::new();
+    let mut asking = std::future::IntoFuture::into_future(client.request(1));
+    ump::internal::register_at_once(&mut asking);
+    for _ in 0..2 {
+        assert!(poll_with(&mut asking, &counter).is_pending());
+        assert_eq!((counter.wakes(), counter.wakers()), (0, 1));
+    }
+    let (n, rctx) = server.try_pop().unwrap().unwrap();
+    rctx.reply(n + 1).unwrap();
+    assert_eq!(counter.wakes(), 1);
+    assert_eq!(poll_with(&mut asking, &counter), Poll::Ready(Ok(2)));
+}
+
+#[test]
 fn a_future_with_a_deadline_registers_at_once() {
     let (_server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();

@@ -198,6 +198,14 @@ impl<'a, P: RequestMessage> IntoFuture for ChannelRequest<'a, P> {
     }
 }
 
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+impl<P: RequestMessage> ChannelFuture<'_, P> {
+    /// Makes the future register its waker as soon as it waits, instead of yielding first.
+    pub(super) fn register_at_once(&mut self) {
+        each!(Self: self, request => ump::internal::register_at_once(request));
+    }
+}
+
 impl<P: RequestMessage> Future for ChannelFuture<'_, P> {
     type Output = Outcome<P>;
 

@@ -186,7 +186,11 @@ impl<P: RequestMessage> Servers<P> {
                 Some(serving) if serving.channel.is_closed() => self.release_if_ended(&serving),
                 Some(serving) if !matches!(serving.channel, Channel::Link(_)) => {
                     let request = serving.channel.request_owned(topic, message, options);
-                    return Ok(request.into_future());
+                    let mut request = request.into_future();
+                    // The loop of the links polls it. It would keep its turn to poll it again, and
+                    // a server that is a task of the same thread would not run meanwhile.
+                    request.register_at_once();
+                    return Ok(request);
                 }
                 _ => return Err(message),
             }

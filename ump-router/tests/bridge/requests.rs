@@ -1,6 +1,14 @@
 //! Requests in both directions, and the servers that answer them.
 
-use std::{task::Poll, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
 use ump::Executed;
 use ump_router::{
@@ -103,6 +111,36 @@ fn a_server_stands_by_for_one_of_another_process() {
         kinds.push(changes.recv().wait().unwrap().kind());
     }
     assert_eq!(kinds, [Unserved, StandsBy, Served, Unserved, Served]);
+}
+
+/// Counts its wake-ups.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_request_of_the_other_router_waits_without_yielding() {
+    let end = End::new(carrying());
+    let server = end.router.serve::<Double>("a").unwrap();
+    let topic = "double/a".parse().unwrap();
+    let counter = Arc::new(Counter::default());
+    let waker = Waker::from(Arc::clone(&counter));
+    // More than what the channel needs to learn that tasks had better yield.
+    for answered in 0..100 {
+        let mut request = end.bridge.request(&topic, Codec::Cbor, &[1], None);
+        assert!(request.poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(counter.0.load(Relaxed), answered);
+        let (_, rctx) = server.try_pop().unwrap().unwrap();
+        rctx.reply(2).unwrap();
+        assert_eq!(counter.0.load(Relaxed), answered + 1);
+        let outcome = request.poll(&mut context());
+        assert!(matches!(outcome, Poll::Ready(Outcome::Reply(..))));
+    }
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! `LINKS_ON_TOKIO` is set.)
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, ThreadId},
 };
@@ -95,6 +97,46 @@ fn tasks_of_one_thread_are_served_by_it() {
         hub.close();
         serving.await.unwrap();
     });
+}
+
+#[test]
+fn links_and_a_server_on_one_thread_let_it_sleep() {
+    const REQUESTS: usize = 500;
+    let runtime = one_thread();
+    let polls = Arc::new(AtomicUsize::new(0));
+    runtime.block_on(async {
+        let (hub, leaf) = (carrying_on(&runtime), carrying_on(&runtime));
+        let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+        let link = leaf.connect(listener.address()).unwrap();
+        assert!(link.opened().await);
+        let server = hub.serve::<Double>("a").unwrap();
+        let counted = Arc::clone(&polls);
+        let serving = tokio::spawn(async move {
+            loop {
+                let mut next = pin!(server.async_wait());
+                let next = poll_fn(|cx| {
+                    counted.fetch_add(1, Relaxed);
+                    next.as_mut().poll(cx)
+                });
+                let Ok((call, reply)) = next.await else {
+                    return;
+                };
+                let _ = reply.reply(2 * call.message.0);
+            }
+        });
+        while leaf.pin::<Double>("a").unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        for number in 1..=REQUESTS as u64 {
+            let reply = leaf.request("a", Double(number)).await.unwrap();
+            assert_eq!(reply, 2 * number);
+        }
+        hub.close();
+        serving.await.unwrap();
+    });
+    // Some polls for each request: the server waits, looks again, and takes it.
+    let polls = polls.load(Relaxed);
+    assert!(polls < 20 * REQUESTS, "{polls} polls");
 }
 
 #[test]

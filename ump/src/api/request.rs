@@ -203,6 +203,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         RequestState {
             reply: None,
             sending: self.into_sending(),
+            registers_at_once: false,
         }
     }
 

@@ -32,6 +32,13 @@ use crate::{
 #[must_use = "futures do nothing unless awaited"]
 pub struct RequestFuture<'a, S, R, E>(pub(super) RequestState<'a, S, R, E, RequestError<S, E>>);
 
+impl<S, R, E> RequestFuture<'_, S, R, E> {
+    /// Makes the future register its waker as soon as it waits, instead of yielding first.
+    pub(crate) fn registers_at_once(&mut self) {
+        self.0.registers_at_once = true;
+    }
+}
+
 impl<S, R, E> Unpin for RequestFuture<'_, S, R, E> {}
 
 impl<S, R, E> Future for RequestFuture<'_, S, R, E> {
@@ -57,6 +64,8 @@ pub(crate) struct RequestState<'a, S, R, E, X> {
     /// The reply, once the request was sent. This field is dropped before the client.
     pub(super) reply: Option<WaitReply<R, E, X>>,
     pub(super) sending: Sending<ClientRef<'a, S, R, E>, S, R, E>,
+    /// Whether it does not yield before it registers its waker.
+    pub(super) registers_at_once: bool,
 }
 
 impl<S, R, E, X> Unpin for RequestState<'_, S, R, E, X> {}
@@ -78,7 +87,7 @@ impl<S, R, E, X: FromRequestError<S, E>> Future for RequestState<'_, S, R, E, X>
 impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
     #[inline]
     fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
-        let Self { reply, sending } = self;
+        let Self { reply, sending, .. } = self;
         if let Some(reply) = reply {
             return reply.poll_without_budget(cx);
         }
@@ -93,6 +102,9 @@ impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
             Err(error) => return Poll::Ready(Err(X::new(error.into()))),
         };
         let reply = reply.insert(WaitReply::new(pending, sending.take_timer()));
+        if self.registers_at_once {
+            reply.registers_at_once();
+        }
         if armed && reply.sleeps() {
             return Poll::Pending;
         }

@@ -1,7 +1,7 @@
 //! What runs the loop: a thread, or a task of a tokio runtime.
 
 use tokio::runtime::Handle;
-use ump::Clock;
+use ump::{Clock, Spin};
 use ump_server::{SpawnError, net::Error, task};
 
 use super::{
@@ -28,7 +28,10 @@ impl Runtime {
             return spawn_on_thread(clock, make);
         };
         let on = runtime.clone();
-        let builder = task::Builder::new().name(NAME).clock(clock);
+        // What it waits for comes from sockets. If it yielded before it sleeps, it and a server
+        // that yields on the same thread would each take the other one for a reason to stay awake.
+        let builder = task::Builder::new().name(NAME).spin(Spin::Never);
+        let builder = builder.clock(clock);
         let spawned = builder
             .runtime(runtime.clone())
             .spawn_with(move |cx: &LoopContext| {
