@@ -102,6 +102,7 @@ pub(crate) struct LogRecord {
 }
 
 /// Some records, in their order.
+#[expect(clippy::struct_field_names, reason = "as in JSON")]
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Records {
     pub(crate) records: Vec<LogRecord>,
