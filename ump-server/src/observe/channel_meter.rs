@@ -18,10 +18,12 @@
 //! 3. The thread sleeps without a limit only after two refreshes, a second apart, that found
 //!    nothing to do; before the second one it had announced its sleep. A worker that begins a call
 //!    in between sees the announcement, or the refresh sees its request.
+//! 4. A forked child has a list and a thread of its own, as the locks of its parent may be held for
+//!    ever. The child does not count the loops of its parent, which counts them itself.
 
 use std::{
     collections::BTreeMap,
-    process,
+    io, process,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -32,7 +34,7 @@ use std::{
 
 use metrics::{Counter, Gauge, Label, SharedString, counter, gauge};
 use parking_lot::Mutex;
-use ump::{Server, Stats};
+use ump::{PerProcess, Server, Stats};
 
 use super::names::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
@@ -44,10 +46,7 @@ use crate::{
 /// The interval between two refreshes while there is something to report.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The channels of the loops that have not ended.
-static CHANNELS: Mutex<Vec<Weak<Reading>>> = Mutex::new(Vec::new());
-/// The thread that reads the channels, and its process: after a fork, the child has no such thread.
-static SAMPLER: Mutex<Option<(u32, Thread)>> = Mutex::new(None);
+static SAMPLER: PerProcess<Sampler> = PerProcess::new();
 /// Whether the thread sleeps or is about to: see invariant 3.
 static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
 
@@ -63,6 +62,15 @@ pub fn refresh_metrics() {
     refresh();
 }
 
+/// The channels of a process.
+#[derive(Default)]
+struct Sampler {
+    /// Those of the loops that have not ended.
+    channels: Mutex<Vec<Weak<Reading>>>,
+    /// The thread that reads them.
+    thread: Mutex<Option<Thread>>,
+}
+
 /// Keeps the channel of a loop registered for refreshes. Each worker of the loop has a clone. When
 /// the last one is dropped, the channel is read once more.
 #[derive(Clone)]
@@ -72,6 +80,7 @@ pub(crate) struct ChannelMeter(
 
 /// A channel, and the counts that have been reported.
 struct Reading {
+    process: u32,
     name: Arc<str>,
     stats: Box<dyn Fn() -> Stats + Send + Sync>,
     workers: Box<[sync::Arc<WorkerRecord>]>,
@@ -99,6 +108,7 @@ impl ChannelMeter {
         let label = Label::new("server", SharedString::from(Arc::clone(name)));
         let server = Arc::clone(server);
         let reading = Arc::new(Reading {
+            process: process::id(),
             name: Arc::clone(name),
             stats: Box::new(move || server.stats()),
             workers: workers.into(),
@@ -113,11 +123,10 @@ impl ChannelMeter {
                 }
             }),
         });
-        let mut channels = CHANNELS.lock();
-        channels.retain(|channel| channel.strong_count() > 0);
-        channels.push(Arc::downgrade(&reading));
-        drop(channels);
-        start_sampler();
+        if let Ok(sampler) = Sampler::of_process() {
+            sampler.add(&reading);
+            sampler.start();
+        }
         Self(reading)
     }
 }
@@ -181,6 +190,9 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
+        if self.process != process::id() {
+            return; // by invariant 4
+        }
         self.count();
         // Other loops of this name may still run.
         let others = living().into_iter().filter(|other| other.name == self.name);
@@ -189,7 +201,10 @@ impl Drop for Reading {
 }
 
 fn living() -> Vec<Arc<Reading>> {
-    let channels = CHANNELS.lock();
+    let Ok(sampler) = Sampler::of_process() else {
+        return Vec::new();
+    };
+    let channels = sampler.channels.lock();
     channels.iter().filter_map(Weak::upgrade).collect()
 }
 
@@ -217,19 +232,31 @@ fn refresh() -> bool {
     is_busy
 }
 
-/// Starts the thread if there is none in this process. If the system refuses to, only
-/// [`refresh_metrics`] and the ends of loops refresh the metrics, and the next loop tries again.
-fn start_sampler() {
-    let mut sampler = SAMPLER.lock();
-    if matches!(&*sampler, Some((process, _)) if *process == process::id()) {
-        return;
+impl Sampler {
+    /// Returns that of this process. If the system cannot tell a forked child from its parent, there
+    /// is none, and the ends of loops count their own channels.
+    fn of_process() -> io::Result<&'static Self> {
+        SAMPLER.get(Self::default)
     }
-    IS_ASLEEP.store(false, Ordering::Relaxed);
-    let thread = thread::Builder::new().name("ump-metrics".into());
-    *sampler = thread
-        .spawn(sample)
-        .ok()
-        .map(|handle| (process::id(), handle.thread().clone()));
+
+    fn add(&self, reading: &Arc<Reading>) {
+        let mut channels = self.channels.lock();
+        channels.retain(|channel| channel.strong_count() > 0);
+        channels.push(Arc::downgrade(reading));
+    }
+
+    /// Starts the thread if there is none. If the system refuses to, only [`refresh_metrics`] and
+    /// the ends of loops refresh the metrics, and the next loop tries again.
+    fn start(&self) {
+        let mut thread = self.thread.lock();
+        if thread.is_some() {
+            return;
+        }
+        IS_ASLEEP.store(false, Ordering::Relaxed);
+        let builder = thread::Builder::new().name("ump-metrics".into());
+        let handle = builder.spawn(sample).ok();
+        *thread = handle.map(|handle| handle.thread().clone());
+    }
 }
 
 fn sample() {
@@ -262,8 +289,9 @@ pub(super) fn note_work() {
 #[cold]
 fn wake_sampler() {
     if IS_ASLEEP.swap(false, Ordering::AcqRel) {
-        let sampler = SAMPLER.lock().as_ref().map(|(_, thread)| thread.clone());
-        if let Some(thread) = sampler {
+        let sampler = Sampler::of_process();
+        let thread = sampler.ok().and_then(|it| it.thread.lock().clone());
+        if let Some(thread) = thread {
             thread.unpark();
         }
     }
