@@ -233,8 +233,8 @@ fn refresh() -> bool {
 }
 
 impl Sampler {
-    /// Returns that of this process. If the system cannot tell a forked child from its parent, there
-    /// is none, and the ends of loops count their own channels.
+    /// Returns that of this process. If the system cannot tell a forked child from its parent,
+    /// there is none, and the ends of loops count their own channels.
     fn of_process() -> io::Result<&'static Self> {
         SAMPLER.get(Self::default)
     }
