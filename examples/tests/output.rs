@@ -137,7 +137,15 @@ fn the_echo_client_ends_without_readers() {
     let mut line = String::new();
     stdout.read_line(&mut line).expect("it can be read");
     let address = line.trim_end().strip_prefix("listening on ");
-    let arguments = ["client", address.expect("an address"), "--time", "2s"];
+    // All of them together do not fill the buffer of the server's socket.
+    let arguments = [
+        "client",
+        address.expect("an address"),
+        "--window",
+        "4",
+        "--time",
+        "4s",
+    ];
     thread::scope(|scope| {
         for (stdout, stderr) in cases() {
             scope.spawn(move || ends(ECHO, &arguments, stdout, stderr));
