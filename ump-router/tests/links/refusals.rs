@@ -41,8 +41,8 @@ fn an_address_is_a_text_or_a_value() {
         assert_eq!(link.name(), text);
         assert!(link.opened().timeout(LONG).wait());
     }
-    drop(listener);
-    assert!(hub.listen(text.parse::<Address>().unwrap()).is_ok());
+    let any: Address = "tcp:127.0.0.1:0".parse().unwrap();
+    assert!(hub.listen(any).is_ok());
 }
 
 #[test]
