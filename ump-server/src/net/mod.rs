@@ -192,7 +192,7 @@ pub use self::{
     event::{Address, Event, SocketId},
     map::SocketMap,
     options::{Connect, Listen, Udp},
-    parker::Parker,
+    parker::{AdaptiveSpin, Parker},
     sockets::Sockets,
     source::{Interest, Source},
     spread::{Group, Spread},

@@ -1,6 +1,7 @@
 //! Streams whose events are suspended while a thread waits for them by itself.
 
 use std::{
+    cell::Cell,
     io::{ErrorKind, Read as _, Write as _},
     net::TcpListener as StdTcpListener,
     os::{
@@ -10,10 +11,10 @@ use std::{
     sync::{Arc, mpsc::Receiver},
     task::Waker,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use ump_server::net::{Event, Parker};
+use ump_server::net::{AdaptiveSpin, Event, Parker};
 
 use crate::support::{ANY_PORT, Loop, Recorder, next, recorder};
 
@@ -160,4 +161,82 @@ fn a_parker_returns_at_its_time_and_at_the_end_of_the_stream() {
     drop(peer);
     let waited = OwnedFd::from(waited);
     assert!(parker.park(waited.as_fd(), None).unwrap());
+}
+
+#[test]
+fn a_parker_that_stays_awake_ends_its_wait_by_the_same_events() {
+    let (waited, mut peer) = StdUnixStream::pair().unwrap();
+    let parker = Arc::new(Parker::new().unwrap());
+    let spin = AdaptiveSpin::new();
+    let park = |until| parker.park_adaptive(&spin, waited.as_fd(), until);
+    assert!(!park(Some(Instant::now())).unwrap());
+    for _ in 0..100 {
+        let waker = Waker::from(Arc::clone(&parker));
+        waker.wake_by_ref();
+        assert!(!park(None).unwrap());
+        let other = thread::spawn(move || waker.wake());
+        assert!(!park(None).unwrap());
+        other.join().unwrap();
+    }
+    let other = thread::spawn(move || {
+        peer.write_all(&[1]).unwrap();
+        peer
+    });
+    while !park(None).unwrap() {}
+    drop(other.join().unwrap());
+    assert!(park(None).unwrap());
+}
+
+#[test]
+fn two_parkers_that_stay_awake_answer_each_other() {
+    const ROUNDS: usize = 2_000;
+    let (here, there) = StdUnixStream::pair().unwrap();
+    let answer = |mut stream: StdUnixStream, begins: bool| {
+        let (parker, spin) = (Parker::new().unwrap(), AdaptiveSpin::new());
+        let mut byte = [0];
+        if begins {
+            stream.write_all(&byte).unwrap();
+        }
+        for _ in 0..ROUNDS {
+            while !parker.park_adaptive(&spin, stream.as_fd(), None).unwrap() {}
+            stream.read_exact(&mut byte).unwrap();
+            byte[0] = byte[0].wrapping_add(1);
+            stream.write_all(&byte).unwrap();
+        }
+        (byte[0], stream) // the peer may still write
+    };
+    let other = thread::spawn(move || answer(there, false));
+    let (mine, _stream) = answer(here, true);
+    let (theirs, _stream) = other.join().unwrap();
+    assert_eq!(theirs.wrapping_add(1), mine);
+}
+
+/// Waits in vain, with checks that take a microsecond. Returns how many there were.
+fn checks_in_vain(spin: &AdaptiveSpin) -> u32 {
+    let checks = Cell::new(0);
+    let found = spin.until(|| {
+        checks.set(checks.get() + 1);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(1) {}
+        false
+    });
+    assert!(!found);
+    checks.get()
+}
+
+#[test]
+fn spinning_is_bounded_by_time_however_costly_a_check_is() {
+    // 20 µs, and 100 µs once, as no wait was in vain before.
+    let checks = checks_in_vain(&AdaptiveSpin::new());
+    assert!(checks <= 200, "{checks}");
+}
+
+#[test]
+fn spinning_in_vain_ends() {
+    let spin = AdaptiveSpin::new();
+    for _ in 0..300 {
+        checks_in_vain(&spin);
+    }
+    let checks = checks_in_vain(&spin);
+    assert!(checks <= 5, "{checks}");
 }

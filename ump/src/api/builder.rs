@@ -47,10 +47,10 @@ pub enum Spin {
     UpTo(Duration),
 }
 
-const THREAD: u32 = 20_000;
+pub(crate) const THREAD: u32 = 20_000;
 const TASK: u32 = 1_000;
 /// The bound of a thread that spins so that the other end gets to spin too.
-const LONG: u32 = 250_000;
+pub(crate) const LONG: u32 = 250_000;
 /// The bound of a task after a streak of quick replies.
 const PATIENT_TASK: u32 = 10_000;
 

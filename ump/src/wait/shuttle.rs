@@ -17,6 +17,10 @@ impl SpinPolicy {
         Self
     }
 
+    pub(crate) const fn of_costly_checks(_: u32, _: u32) -> Self {
+        Self
+    }
+
     pub(crate) const fn of_task(_: u32, _: u32) -> Self {
         Self
     }

@@ -11,6 +11,10 @@
 //! - A **server** leads the link that has brought its last two requests, from when it has nothing
 //!   to do until it has a request, whoever makes it.
 //!
+//! A thread that leads stays awake for a moment before it sleeps, as long as that pays off: to be
+//! woken takes longer than most replies. Callers and servers of a link learn this apart
+//! ([`AdaptiveSpin`](ump_server::net::AdaptiveSpin)).
+//!
 //! Taking the socket out of the selector and putting it back costs two system calls. A thread that
 //! has waited again at once after its last two waits *holds* the lead instead, until its next wait.
 //! In the meantime nobody reads the link: what else it brings comes up to 2 ms later, when the loop
@@ -42,7 +46,6 @@
 use std::{
     collections::BTreeSet,
     ops::ControlFlow,
-    os::fd::AsFd as _,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -126,9 +129,11 @@ impl Leader {
 
     /// Waits for data, and reads it. Breaks if the lead has ended.
     fn turn(&self, links: &Links) -> ControlFlow<()> {
-        let Leading { socket, until } = &self.leading;
-        let parked = self.parker.park(socket.as_fd(), *until);
-        let is_over = until.is_some_and(|until| until <= Instant::now());
+        let parked = self.leading.park(&self.parker);
+        let is_over = self
+            .leading
+            .until
+            .is_some_and(|until| until <= Instant::now());
         let mut driver = links.lock();
         if !driver.is_led_by(self) {
             return ControlFlow::Break(());

@@ -1,10 +1,10 @@
 //! A connection: bytes between its stream and its session.
 
-use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use super::{
     Peer,
-    lead::{Lead, Rhythm},
+    lead::{Lead, LedSocket, Rhythm},
 };
 use crate::link::{
     session::Session,
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) lead: Option<Lead>,
     pub(super) rhythm: Rhythm,
     /// The socket for such threads, once there was one.
-    socket: Option<Arc<OwnedFd>>,
+    socket: Option<Arc<LedSocket>>,
 }
 
 /// The other router.
@@ -81,9 +81,10 @@ impl Connection {
 
     /// Returns a duplicate of the socket, for a thread that waits for it. `None` if the system has
     /// no more descriptors.
-    pub(super) fn socket(&mut self) -> Option<Arc<OwnedFd>> {
+    pub(super) fn socket(&mut self) -> Option<Arc<LedSocket>> {
         if self.socket.is_none() {
-            self.socket = self.stream.duplicate().ok().map(Arc::new);
+            let duplicate = self.stream.duplicate().ok()?;
+            self.socket = Some(Arc::new(LedSocket::new(duplicate)));
         }
         self.socket.clone()
     }

@@ -1,14 +1,14 @@
 //! The thread that reads a link in place of the loop. See [`leader`](super::super::leader).
 
 use std::{
-    mem,
-    os::fd::OwnedFd,
+    io, mem,
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     task::Wake as _,
     time::{Duration, Instant},
 };
 
-use ump_server::net::Parker;
+use ump_server::net::{AdaptiveSpin, Parker};
 
 use super::Peer;
 
@@ -51,11 +51,43 @@ impl Drop for Lead {
     }
 }
 
+/// The socket of a link for the threads that lead it.
+#[derive(Debug)]
+pub(super) struct LedSocket {
+    socket: OwnedFd,
+    /// How callers and servers wait for it.
+    replies: AdaptiveSpin,
+    requests: AdaptiveSpin,
+}
+
+impl LedSocket {
+    pub(super) const fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            replies: AdaptiveSpin::new(),
+            requests: AdaptiveSpin::new(),
+        }
+    }
+}
+
 /// What a thread needs that has got the lead.
 pub(in super::super) struct Leading {
-    pub(in super::super) socket: Arc<OwnedFd>,
-    /// When it has to give the lead back.
+    socket: Arc<LedSocket>,
+    /// When it has to give the lead back. A server has no such time.
     pub(in super::super) until: Option<Instant>,
+}
+
+impl Leading {
+    /// Waits until there is something to read, which returns true, or until the thread is to look
+    /// whether it still has the lead.
+    pub(in super::super) fn park(&self, parker: &Parker) -> io::Result<bool> {
+        let socket = &self.socket;
+        let spin = match self.until {
+            Some(_) => &socket.replies,
+            None => &socket.requests,
+        };
+        parker.park_adaptive(spin, socket.socket.as_fd(), self.until)
+    }
 }
 
 /// Whether threads lead a link again at once after they have led it.
