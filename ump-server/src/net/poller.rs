@@ -29,6 +29,9 @@ const EVENTS: usize = 128;
 /// The number of connections that the listeners of a loop accept in a turn, and the number of those
 /// that it takes over from the listeners of other loops.
 const ACCEPTS: usize = 32;
+/// A sleep is short if it takes no more than this number of looks. To be woken takes most of it,
+/// which a loop that looks is spared.
+const QUICK: u32 = 3;
 /// The last part of a wait, which the selector would round up to this.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -51,7 +54,8 @@ pub(crate) struct Poller {
     waker: Waker,
     /// The sleep by a clock that is not the system's.
     sleep: Option<ump::Sleep>,
-    /// Whether the last look, or the last sleep, was short: then the loop looks before it sleeps.
+    /// Whether the last look was short, or the last sleep was short enough: then the loop looks
+    /// before it sleeps.
     is_quick: bool,
 }
 
@@ -164,7 +168,7 @@ impl Poller {
         }
         let begin = Instant::now();
         self.sleep_at_once(until);
-        self.is_quick = begin.elapsed() < look;
+        self.is_quick = begin.elapsed() < look.saturating_mul(QUICK);
     }
 
     /// Looks at the sockets for some time. Returns whether there is something to do.

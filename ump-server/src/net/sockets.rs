@@ -59,8 +59,8 @@ impl Sockets {
 
     /// Sets for how long the loop looks at its sockets, again and again, before it sleeps. Between
     /// two looks it gives its CPU to other threads that are ready. It looks only as long as that
-    /// pays off: after a look in vain, the next one follows a sleep that was no longer. Zero, which
-    /// is the default, lets it sleep at once.
+    /// pays off: after a look in vain, the next one follows a sleep of less than three times
+    /// `time`. Zero, which is the default, lets it sleep at once.
     ///
     /// This is for loops whose peers answer within microseconds, when being woken takes longer than
     /// the answer. A loop on a task does not look: other tasks may run meanwhile.
