@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
@@ -9,7 +10,11 @@ use std::{
 
 use clap::{Parser, builder::RangedU64ValueParser};
 
-use crate::{bgp::session::Config, path};
+use crate::{
+    bgp::session::Config,
+    igp::{Topology, TopologyError},
+    path,
+};
 
 const MIN_HOLD: Duration = Duration::from_secs(3);
 const MAX_HOLD: Duration = Duration::from_secs(65_535);
@@ -45,6 +50,9 @@ pub(crate) struct Args {
     /// Follow the wall clock, this many times as fast, instead of virtual time
     #[arg(long, value_name = "SPEED", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) real_time: Option<u32>,
+    /// The routers and links of our system, which decide where next hops are and what they cost
+    #[arg(long, value_name = "FILE", value_parser = parse_topology)]
+    pub(crate) topology: Option<Topology>,
     /// A real neighbour: its address, its system and options: `passive` if only it connects,
     /// `max-prefixes=N`, `next-hop=ADDRESS` for our address in the other family. Repeatable
     #[arg(long, value_name = "ADDRESS[:PORT],AS[,...]", requires_all = ["local_as", "router_id"])]
@@ -115,6 +123,12 @@ impl FromStr for Neighbor {
 fn parse_system(text: &str) -> Result<u32, String> {
     let system = path::system(text).filter(|&system| system != 0);
     system.ok_or_else(|| format!("{text:?} is not the number of a system"))
+}
+
+fn parse_topology(file: &str) -> Result<Topology, String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    text.parse()
+        .map_err(|error: TopologyError| error.to_string())
 }
 
 fn parse_router_id(text: &str) -> Result<Ipv4Addr, String> {

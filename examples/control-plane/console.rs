@@ -7,6 +7,7 @@ use thiserror::Error;
 use ump_server::{service, ump::RequestError};
 
 use crate::{
+    igp::{IgpClient, LinkError, parse_cost},
     line::SessionState,
     neighbours::{NeighbourStatus, NeighboursClient},
     shards::Shards,
@@ -21,6 +22,8 @@ start|stop ADDRESS     start or stop the session with a real neighbour
 reset ADDRESS          end that session, so that it begins again
 refresh ADDRESS        request all routes of that neighbour again
 lookup ADDRESS         find the route of an address
+show topology          list the routers of our system and the cost of the way to them
+link A B COST|down     change the link between two routers
 stats                  show the statistics
 quit                   end the program";
 
@@ -40,6 +43,12 @@ pub(crate) enum CommandError {
     NoSpeaker,
     #[error(transparent)]
     UnknownNeighbour(UnknownNeighbour),
+    #[error("there is no topology")]
+    NoTopology,
+    #[error("{0:?} is not a cost from 1 to 4294967295, or down")]
+    BadCost(String),
+    #[error(transparent)]
+    Link(LinkError),
     #[error("{0}: {1}")]
     Ended(&'static str, RequestError<(), Infallible>),
     #[error("{0}: {1}")]
@@ -50,6 +59,7 @@ pub(crate) enum CommandError {
 pub(crate) struct Console {
     neighbours: NeighboursClient,
     speaker: Option<SpeakerClient>,
+    igp: Option<IgpClient>,
     routes: Shards,
     statistics: StatisticsClient,
 }
@@ -57,13 +67,14 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(
         neighbours: NeighboursClient,
-        speaker: Option<SpeakerClient>,
+        (speaker, igp): (Option<SpeakerClient>, Option<IgpClient>),
         routes: Shards,
         statistics: StatisticsClient,
     ) -> Self {
         Self {
             neighbours,
             speaker,
+            igp,
             routes,
             statistics,
         }
@@ -116,6 +127,30 @@ impl Console {
         }
     }
 
+    fn show_topology(&self) -> Result<String, CommandError> {
+        let igp = self.igp.as_ref().ok_or(CommandError::NoTopology)?;
+        let routers = igp.show().wait().map_err(ended("igp"))?;
+        let lines = routers.into_iter().map(|(router, cost)| match cost {
+            Some(cost) => format!("{router:<20} cost {cost}"),
+            None => format!("{router:<20} cannot be reached"),
+        });
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    fn set_link(&self, routers: [&str; 2], cost: &str) -> Result<String, CommandError> {
+        let igp = self.igp.as_ref().ok_or(CommandError::NoTopology)?;
+        let bad_cost = || CommandError::BadCost(cost.to_owned());
+        let cost = match cost {
+            "down" => None,
+            cost => Some(parse_cost(cost).ok_or_else(bad_cost)?),
+        };
+        match igp.set_link(routers.map(str::to_owned), cost).wait() {
+            Ok(changed) => Ok(format!("the best path of {changed} prefixes has changed")),
+            Err(RequestError::App(error)) => Err(CommandError::Link(error)),
+            Err(error) => Err(CommandError::Lost("igp", error.to_string())),
+        }
+    }
+
     fn show_statistics(&self) -> Result<String, CommandError> {
         let report = self.statistics.report().wait();
         Ok(report.map_err(ended("statistics"))?.to_string())
@@ -144,6 +179,8 @@ impl Console {
             ["stop", address] => self.control(parse_address(address)?, Control::Stop),
             ["reset", address] => self.control(parse_address(address)?, Control::Reset),
             ["refresh", address] => self.control(parse_address(address)?, Control::Refresh),
+            ["show", "topology"] => self.show_topology(),
+            ["link", a, b, cost] => self.set_link([a, b], cost),
             ["stats"] => self.show_statistics(),
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
         }

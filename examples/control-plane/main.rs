@@ -8,6 +8,7 @@ mod args;
 mod bgp;
 mod console;
 mod feed;
+mod igp;
 mod line;
 mod neighbours;
 mod path;
@@ -54,6 +55,7 @@ fn run(args: &Args) -> Result<bool, String> {
         mode: mode.clone(),
         sessions,
         listen: args.listen.clone(),
+        topology: args.topology.clone(),
     })
     .map_err(|e| e.to_string())?;
     let name = if let Some(file) = &args.file {

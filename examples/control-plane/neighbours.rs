@@ -132,9 +132,8 @@ impl Neighbours {
             Message::SessionState(state) => self.go_to(address, state)?,
             Message::Keepalive => {}
             Message::Announce(prefix, attributes) => {
-                let from = address;
-                let path = Path { from, attributes };
-                self.routes.announce(prefix, path)?;
+                self.routes
+                    .announce(prefix, Path::new(address, attributes))?;
             }
             Message::Withdraw(prefix) => self.routes.withdraw(prefix, address)?,
         }

@@ -1,8 +1,9 @@
 //! A route as a neighbour announces it, and the order in which routes are preferred.
 //!
 //! The order is that of BGP (RFC 4271, 9.1.2.2) for the attributes here: the higher preference, the
-//! shorter path, the lower origin, the lower MED (also between different systems), the lower
-//! address of the neighbour.
+//! shorter path, the lower origin, the lower MED (also between different systems), the lower cost
+//! of the way to the next hop, the lower address of the neighbour. A route whose next hop is
+//! unresolved is never used.
 
 use std::{cmp::Reverse, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -30,9 +31,35 @@ pub(crate) enum Scope {
 pub(crate) struct Path {
     pub(crate) from: IpAddr,
     pub(crate) attributes: Attributes,
+    /// The table sets it.
+    pub(crate) interior: Interior,
+}
+
+/// The way to a next hop within our system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Interior {
+    /// Without a topology all next hops are equally near.
+    #[default]
+    Unknown,
+    Cost(u64),
+    /// No network with the next hop can be reached.
+    Unresolved,
 }
 
 impl Path {
+    pub(crate) fn new(from: IpAddr, attributes: Attributes) -> Self {
+        let interior = Interior::default();
+        Self {
+            from,
+            attributes,
+            interior,
+        }
+    }
+
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.interior != Interior::Unresolved
+    }
+
     /// Returns the sort key: the best path has the smallest, and no two neighbours have the same.
     pub(crate) fn rank(&self) -> impl Ord + use<> {
         let Attributes {
@@ -42,7 +69,12 @@ impl Path {
             med,
             ..
         } = &self.attributes;
-        (Reverse(*preference), path.length, *origin, *med, self.from)
+        (
+            !self.is_resolved(),
+            (Reverse(*preference), path.length, *origin, *med),
+            self.interior,
+            self.from,
+        )
     }
 }
 
@@ -183,11 +215,20 @@ impl FromStr for Origin {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, attributes } = self;
+        let Self {
+            from,
+            attributes,
+            interior,
+        } = self;
         write!(
             f,
             "via {} from {from}, path {}, preference {}, MED {}",
             attributes.next_hop, attributes.path, attributes.preference, attributes.med
-        )
+        )?;
+        match interior {
+            Interior::Unknown => Ok(()),
+            Interior::Cost(cost) => write!(f, ", cost {cost}"),
+            Interior::Unresolved => f.write_str(", unresolved"),
+        }
     }
 }

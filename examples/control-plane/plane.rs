@@ -9,13 +9,14 @@
 //!                 commands                                 │ │
 //!   stdin ──────────────────▶ console ─────────────────────┘ └ requests to all, urgent
 //!   TCP ◀───────────────────▶ speaker ── routes, and requests for changes ──▶ routes ×N
+//!   links, from the console ▶ igp ────── costs of next hops ────────────────▶ routes ×N
 //! ```
 //!
-//! The `speaker` exists if there are real neighbours.
+//! The `speaker` exists if there are real neighbours, the `igp` if there is a topology.
 //!
 //! Requests only go to the right, so the components cannot deadlock, however full their queues are.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use ump_server::{
     OnRefusal, Stop,
@@ -25,6 +26,7 @@ use ump_server::{
 use crate::{
     bgp::session::Config,
     console::{Console, ConsoleClient},
+    igp::{Igp, IgpClient, Topology},
     neighbours::{Neighbours, NeighboursClient, Times},
     shards::Shards,
     speaker::{Others, Speaker, SpeakerClient},
@@ -37,6 +39,7 @@ const NEIGHBOURS: &str = "neighbours";
 const ROUTES: &str = "routes";
 const STATISTICS: &str = "statistics";
 const SPEAKER: &str = "speaker";
+const IGP: &str = "igp";
 const CONSOLE: &str = "console";
 
 /// The priority of what is not routing. It is below the default of 47, so it needs no privilege.
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     /// The real neighbours, and where the speaker listens for them.
     pub(crate) sessions: Vec<Config>,
     pub(crate) listen: Vec<SocketAddr>,
+    /// Where next hops are, if that is known.
+    pub(crate) topology: Option<Topology>,
 }
 
 impl Settings {
@@ -80,8 +85,11 @@ impl Plane {
             mode,
             sessions,
             listen,
+            topology,
         } = settings;
         let has_speaker = settings.has_speaker();
+        let has_igp = topology.is_some();
+        let distances = topology.as_ref().map(|it| Arc::new(it.distances()));
         let speed = mode.speed();
         let times = Times::new(*hold, speed);
         let builder = match mode {
@@ -99,7 +107,10 @@ impl Plane {
                     .instances(*shards)
                     .capacity(1024)
                     .needs(STATISTICS),
-                move |setup| Ok(Table::new(setup.client(STATISTICS)?.into(), has_speaker)),
+                move |setup| {
+                    let statistics = setup.client(STATISTICS)?.into();
+                    Ok(Table::new(statistics, distances.clone(), has_speaker))
+                },
             )
             .thread(
                 NEIGHBOURS,
@@ -122,6 +133,9 @@ impl Plane {
         if has_speaker {
             builder = add_speaker(builder, sessions.clone(), listen.clone());
         }
+        if let Some(topology) = topology {
+            builder = add_igp(builder, topology.clone());
+        }
         let mut attributes = background()
             .capacity(8)
             .needs(NEIGHBOURS)
@@ -130,6 +144,9 @@ impl Plane {
         if has_speaker {
             attributes = attributes.needs(SPEAKER);
         }
+        if has_igp {
+            attributes = attributes.needs(IGP);
+        }
         let system = builder
             .thread(CONSOLE, attributes, move |setup| {
                 let statistics = StatisticsClient(setup.client(STATISTICS)?);
@@ -137,9 +154,10 @@ impl Plane {
                 let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
                 let speaker = has_speaker.then(|| setup.client(SPEAKER)).transpose()?;
                 let speaker = speaker.map(SpeakerClient);
+                let igp = has_igp.then(|| setup.client(IGP)).transpose()?;
                 Ok(Console::new(
                     neighbours,
-                    speaker,
+                    (speaker, igp.map(IgpClient)),
                     routes.urgent(),
                     statistics,
                 ))
@@ -178,6 +196,15 @@ fn add_speaker(builder: Builder, sessions: Vec<Config>, listen: Vec<SocketAddr>)
         let (clock, timers) = (setup.clock(), setup.timers());
         let net = (setup.sockets(), &listen[..]);
         Ok(Speaker::new(clock, timers, net, &sessions, others)?)
+    })
+}
+
+fn add_igp(builder: Builder, topology: Topology) -> Builder {
+    let attributes = background().capacity(8).needs(ROUTES).needs(STATISTICS);
+    builder.thread(IGP, attributes, move |setup| {
+        let statistics = StatisticsClient(setup.client(STATISTICS)?);
+        let routes = Shards::new(setup.balancer(ROUTES)?, statistics);
+        Ok(Igp::new(topology.clone(), routes.urgent()))
     })
 }
 

@@ -4,7 +4,7 @@
 //! Shorter prefixes belong to the first instance. So a lookup asks two instances at the same time,
 //! and the longer match is the result.
 
-use std::{convert::Infallible, net::IpAddr, ops::ControlFlow};
+use std::{convert::Infallible, net::IpAddr, ops::ControlFlow, sync::Arc};
 
 use ipnet::IpNet;
 use ump_server::{
@@ -14,11 +14,12 @@ use ump_server::{
 };
 
 use crate::{
+    igp::Distances,
     path::Path,
     statistics::{Record, StatisticsClient},
     table::{
         Count, Route, TableAnnounce, TableCount, TableForget, TableLookup, TableRefusal,
-        TableReply, TableRequest, TableShow, TableTakeChanges, TableWithdraw,
+        TableReply, TableRequest, TableReroute, TableShow, TableTakeChanges, TableWithdraw,
     },
 };
 
@@ -100,6 +101,17 @@ impl Shards {
         routes.sort_by_key(|route| route.prefix);
         routes.truncate(limit);
         Ok(routes)
+    }
+
+    /// Chooses all best paths anew. Returns the number of prefixes whose best path is another.
+    pub(crate) fn reroute(&self, distances: &Arc<Distances>) -> Result<u64, Error<TableReroute>> {
+        let mut best_changed = 0;
+        for instance in self.spread.instances() {
+            let distances = Arc::clone(distances);
+            best_changed += self.ask(instance, TableReroute { distances }).wait()?;
+        }
+        let _ = self.statistics.count(Record::Rerouted { best_changed });
+        Ok(best_changed)
     }
 
     /// Takes the best paths that have changed, at most `limit` at a time.

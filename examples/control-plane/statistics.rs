@@ -35,6 +35,10 @@ pub(crate) enum Record {
     LookedUp {
         found: bool,
     },
+    /// The best paths were chosen anew, as the topology has changed.
+    Rerouted {
+        best_changed: u64,
+    },
     SessionUp,
     SessionDown(DownReason),
     HelloSent,
@@ -87,6 +91,7 @@ impl Counters {
                 counters.lost = paths;
                 counters.best_changed = best_changed;
             }
+            Record::Rerouted { best_changed } => counters.best_changed = best_changed,
             Record::LookedUp { found: true } => counters.found = 1,
             Record::LookedUp { found: false } => counters.not_found = 1,
             Record::SessionUp => counters.up = 1,

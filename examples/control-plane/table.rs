@@ -1,15 +1,17 @@
 //! The component `routes`: one shard of the routing table, with all paths to each of its prefixes.
 //!
 //! [`prefix_trie`] provides the longest-prefix match. Invariants: each prefix has at least one path
-//! and at most one from each neighbour, and the first path is the best.
+//! and at most one from each neighbour, and the first path is the best, unless its next hop is
+//! unresolved: then none can be used.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, ops::ControlFlow};
+use std::{collections::BTreeSet, fmt, net::IpAddr, ops::ControlFlow, sync::Arc};
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 use ump_server::service;
 
 use crate::{
+    igp::Distances,
     path::Path,
     statistics::{Record, StatisticsClient},
 };
@@ -33,6 +35,8 @@ pub(crate) struct Count {
 #[derive(Debug)]
 pub(crate) struct Table {
     paths: JointPrefixMap<IpNet, Vec<Path>>,
+    /// Where next hops are. `None`: all are equally near.
+    distances: Option<Arc<Distances>>,
     /// The prefixes whose best path has changed since the last look. `None` if nobody looks.
     changed: Option<BTreeSet<IpNet>>,
     statistics: StatisticsClient,
@@ -40,9 +44,14 @@ pub(crate) struct Table {
 
 impl Table {
     /// Creates an empty table, which notes changes of best paths if somebody looks at them.
-    pub(crate) fn new(statistics: StatisticsClient, notes_changes: bool) -> Self {
+    pub(crate) fn new(
+        statistics: StatisticsClient,
+        distances: Option<Arc<Distances>>,
+        notes_changes: bool,
+    ) -> Self {
         Self {
             paths: JointPrefixMap::new(),
+            distances,
             changed: notes_changes.then(BTreeSet::new),
             statistics,
         }
@@ -54,15 +63,14 @@ impl Table {
         }
     }
 
-    /// Removes a path. Returns its place, if it exists: the first one is the best.
-    fn remove(&mut self, prefix: IpNet, from: IpAddr) -> Option<usize> {
+    /// Removes a path. Returns whether it was the best, if it exists.
+    fn remove(&mut self, prefix: IpNet, from: IpAddr) -> Option<bool> {
         let paths = self.paths.get_mut(&prefix)?;
-        let place = paths.iter().position(|path| path.from == from)?;
-        paths.remove(place);
+        let was_best = remove(paths, from)?;
         if paths.is_empty() {
             self.paths.remove(&prefix);
         }
-        Some(place)
+        Some(was_best)
     }
 }
 
@@ -72,13 +80,16 @@ impl Table {
 impl Table {
     /// Adds a path, or replaces the one from the same neighbour.
     #[post]
-    pub(crate) fn announce(&mut self, prefix: IpNet, path: Path) -> ControlFlow<()> {
+    pub(crate) fn announce(&mut self, prefix: IpNet, mut path: Path) -> ControlFlow<()> {
+        if let Some(distances) = &self.distances {
+            path.interior = distances.of(path.attributes.next_hop);
+        }
         let paths = self.paths.entry(prefix).or_default();
-        let before = paths.first().cloned();
+        let before = best(paths).cloned();
         paths.retain(|known| known.from != path.from);
         let place = paths.partition_point(|known| known.rank() < path.rank());
         paths.insert(place, path);
-        let best_changed = paths.first() != before.as_ref();
+        let best_changed = best(paths) != before.as_ref();
         self.note(prefix, best_changed);
         self.statistics.count(Record::Announced { best_changed })
     }
@@ -86,8 +97,7 @@ impl Table {
     #[post]
     pub(crate) fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> ControlFlow<()> {
         let record = match self.remove(prefix, from) {
-            Some(place) => {
-                let best_changed = place == 0;
+            Some(best_changed) => {
                 self.note(prefix, best_changed);
                 Record::Withdrawn { best_changed }
             }
@@ -101,11 +111,10 @@ impl Table {
     pub(crate) fn forget(&mut self, from: IpAddr) -> ControlFlow<()> {
         let (mut paths, mut best_changed) = (0, 0);
         for (prefix, known) in self.paths.iter_mut() {
-            if let Some(place) = known.iter().position(|path| path.from == from) {
-                known.remove(place);
+            if let Some(was_best) = remove(known, from) {
                 paths += 1;
-                best_changed += u64::from(place == 0);
-                if let (Some(changed), 0) = (&mut self.changed, place) {
+                best_changed += u64::from(was_best);
+                if let (Some(changed), true) = (&mut self.changed, was_best) {
                     changed.insert(prefix);
                 }
             }
@@ -117,9 +126,31 @@ impl Table {
         })
     }
 
-    /// Finds the route of an address.
+    /// Chooses the best paths anew, as the ways to their next hops have changed. Returns the number
+    /// of prefixes whose best path is another.
+    pub(crate) fn reroute(&mut self, distances: Arc<Distances>) -> u64 {
+        let mut best_changed = 0;
+        for (prefix, paths) in self.paths.iter_mut() {
+            let before = best(paths).map(|path| path.from);
+            for path in paths.iter_mut() {
+                path.interior = distances.of(path.attributes.next_hop);
+            }
+            paths.sort_by_cached_key(Path::rank);
+            if best(paths).map(|path| path.from) != before {
+                best_changed += 1;
+                if let Some(changed) = &mut self.changed {
+                    changed.insert(prefix);
+                }
+            }
+        }
+        self.distances = Some(distances);
+        best_changed
+    }
+
+    /// Finds the route of an address: the longest prefix with a path that can be used.
     pub(crate) fn lookup(&self, address: IpAddr) -> Option<Route> {
-        self.paths.get_lpm(&IpNet::from(address)).and_then(route)
+        let from_short_to_long = self.paths.cover(&IpNet::from(address));
+        from_short_to_long.filter_map(route).last()
     }
 
     /// Lists the routes within a prefix, up to a limit.
@@ -132,11 +163,11 @@ impl Table {
     pub(crate) fn take_changes(&mut self, limit: usize) -> Vec<(IpNet, Option<Path>)> {
         let changed = self.changed.iter_mut();
         let taken = changed.flat_map(|changed| std::iter::from_fn(|| changed.pop_first()));
-        let best = |prefix| {
+        let with_best = |prefix| {
             let paths = self.paths.get(&prefix);
-            (prefix, paths.and_then(|paths| paths.first()).cloned())
+            (prefix, paths.and_then(|paths| best(paths)).cloned())
         };
-        taken.take(limit).map(best).collect()
+        taken.take(limit).map(with_best).collect()
     }
 
     pub(crate) fn count(&self) -> Count {
@@ -154,12 +185,23 @@ impl Table {
 }
 
 fn route((prefix, paths): (IpNet, &Vec<Path>)) -> Option<Route> {
-    let (best, others) = paths.split_first()?;
     Some(Route {
         prefix,
-        best: best.clone(),
-        others: others.len(),
+        best: best(paths)?.clone(),
+        others: paths.len() - 1,
     })
+}
+
+/// Returns the best path, if one can be used.
+fn best(paths: &[Path]) -> Option<&Path> {
+    paths.first().filter(|path| path.is_resolved())
+}
+
+/// Removes the path from a neighbour. Returns whether it was the best, if it exists.
+fn remove(paths: &mut Vec<Path>, from: IpAddr) -> Option<bool> {
+    let place = paths.iter().position(|path| path.from == from)?;
+    let was_resolved = paths.remove(place).is_resolved();
+    Some(place == 0 && was_resolved)
 }
 
 impl fmt::Display for Route {

@@ -316,8 +316,7 @@ impl Speaker {
             };
             for prefix in prefixes {
                 received.insert(prefix);
-                let (from, attributes) = (*address, attributes.clone());
-                let path = Path { from, attributes };
+                let path = Path::new(*address, attributes.clone());
                 self.others.routes.announce(prefix, path)?;
             }
         }

@@ -6,6 +6,7 @@ mod process;
 mod bird;
 mod peers;
 mod plane;
+mod topology;
 
 use std::fs;
 
