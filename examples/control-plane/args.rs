@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// The routers and links of our system, which decide where next hops are and what they cost
     #[arg(long, value_name = "FILE", value_parser = parse_topology)]
     pub(crate) topology: Option<Topology>,
+    /// Add the networks of this system's interfaces to the table
+    #[arg(long)]
+    pub(crate) connected: bool,
     /// A real neighbour: its address, its system and options: `passive` if only it connects,
     /// `max-prefixes=N`, `next-hop=ADDRESS` for our address in the other family. Repeatable
     #[arg(long, value_name = "ADDRESS[:PORT],AS[,...]", requires_all = ["local_as", "router_id"])]

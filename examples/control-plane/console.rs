@@ -1,6 +1,6 @@
 //! The component `console`: executes a command with requests to the others, and replies with text.
 
-use std::{convert::Infallible, fmt, net::IpAddr};
+use std::{convert::Infallible, fmt, io, net::IpAddr};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -8,6 +8,7 @@ use ump_server::{service, ump::RequestError};
 
 use crate::{
     igp::{IgpClient, LinkError, parse_cost},
+    interfaces,
     line::SessionState,
     neighbours::{NeighbourStatus, NeighboursClient},
     shards::Shards,
@@ -23,6 +24,7 @@ reset ADDRESS          end that session, so that it begins again
 refresh ADDRESS        request all routes of that neighbour again
 lookup ADDRESS         find the route of an address
 show topology          list the routers of our system and the cost of the way to them
+show interfaces        list the interfaces of this system and their addresses
 link A B COST|down     change the link between two routers
 stats                  show the statistics
 quit                   end the program";
@@ -43,6 +45,8 @@ pub(crate) enum CommandError {
     NoSpeaker,
     #[error(transparent)]
     UnknownNeighbour(UnknownNeighbour),
+    #[error("the interfaces cannot be read: {0}")]
+    Interfaces(io::Error),
     #[error("there is no topology")]
     NoTopology,
     #[error("{0:?} is not a cost from 1 to 4294967295, or down")]
@@ -180,11 +184,18 @@ impl Console {
             ["reset", address] => self.control(parse_address(address)?, Control::Reset),
             ["refresh", address] => self.control(parse_address(address)?, Control::Refresh),
             ["show", "topology"] => self.show_topology(),
+            ["show", "interfaces"] => show_interfaces(),
             ["link", a, b, cost] => self.set_link([a, b], cost),
             ["stats"] => self.show_statistics(),
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
         }
     }
+}
+
+fn show_interfaces() -> Result<String, CommandError> {
+    let interfaces = interfaces::read().map_err(CommandError::Interfaces)?;
+    let lines: Vec<_> = interfaces.iter().map(ToString::to_string).collect();
+    Ok(lines.join("\n"))
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, CommandError> {

@@ -9,6 +9,7 @@ mod bgp;
 mod console;
 mod feed;
 mod igp;
+mod interfaces;
 mod line;
 mod neighbours;
 mod path;
@@ -56,6 +57,7 @@ fn run(args: &Args) -> Result<bool, String> {
         sessions,
         listen: args.listen.clone(),
         topology: args.topology.clone(),
+        connected: interfaces::connected(args.connected)?,
     })
     .map_err(|e| e.to_string())?;
     let name = if let Some(file) = &args.file {

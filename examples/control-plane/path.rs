@@ -89,7 +89,7 @@ impl Path {
 ///
 /// See RFC 4271, 9.1.2.2, and RFC 5065, 5.3. The path of a route is empty if it originates in our
 /// system.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct AsPath {
     /// Shared, because a message has one path for many prefixes.
     text: Arc<str>,

@@ -27,6 +27,7 @@ use crate::{
     bgp::session::Config,
     console::{Console, ConsoleClient},
     igp::{Igp, IgpClient, Topology},
+    interfaces::Interface,
     neighbours::{Neighbours, NeighboursClient, Times},
     shards::Shards,
     speaker::{Others, Speaker, SpeakerClient},
@@ -58,11 +59,22 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// Where next hops are, if that is known.
     pub(crate) topology: Option<Topology>,
+    /// The interfaces whose networks are routes.
+    pub(crate) connected: Vec<Interface>,
 }
 
 impl Settings {
     fn has_speaker(&self) -> bool {
         !self.sessions.is_empty()
+    }
+
+    /// Returns the topology with the networks of our own interfaces.
+    fn topology(&self) -> Option<Topology> {
+        let mut topology = self.topology.clone()?;
+        for interface in &self.connected {
+            topology.connect(interface.network());
+        }
+        Some(topology)
     }
 }
 
@@ -85,9 +97,11 @@ impl Plane {
             mode,
             sessions,
             listen,
-            topology,
+            connected,
+            ..
         } = settings;
         let has_speaker = settings.has_speaker();
+        let topology = settings.topology();
         let has_igp = topology.is_some();
         let distances = topology.as_ref().map(|it| Arc::new(it.distances()));
         let speed = mode.speed();
@@ -134,40 +148,20 @@ impl Plane {
             builder = add_speaker(builder, sessions.clone(), listen.clone());
         }
         if let Some(topology) = topology {
-            builder = add_igp(builder, topology.clone());
+            builder = add_igp(builder, topology);
         }
-        let mut attributes = background()
-            .capacity(8)
-            .needs(NEIGHBOURS)
-            .needs(ROUTES)
-            .needs(STATISTICS);
-        if has_speaker {
-            attributes = attributes.needs(SPEAKER);
-        }
-        if has_igp {
-            attributes = attributes.needs(IGP);
-        }
-        let system = builder
-            .thread(CONSOLE, attributes, move |setup| {
-                let statistics = StatisticsClient(setup.client(STATISTICS)?);
-                let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
-                let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
-                let speaker = has_speaker.then(|| setup.client(SPEAKER)).transpose()?;
-                let speaker = speaker.map(SpeakerClient);
-                let igp = has_igp.then(|| setup.client(IGP)).transpose()?;
-                Ok(Console::new(
-                    neighbours,
-                    (speaker, igp.map(IgpClient)),
-                    routes.urgent(),
-                    statistics,
-                ))
-            })
+        let system = add_console(builder, has_speaker, has_igp)
             .start(TIMEOUT)
             .wait()?;
         let statistics = StatisticsClient(system.client(STATISTICS)?);
+        let routes = Shards::new(system.balancer(ROUTES)?, statistics.clone());
+        for interface in connected {
+            // `Break` if the table has ended; then the first command or line says so.
+            let _ = routes.announce(interface.network(), interface.path());
+        }
         Ok(Self {
             neighbours: NeighboursClient(system.client(NEIGHBOURS)?),
-            routes: Shards::new(system.balancer(ROUTES)?, statistics.clone()),
+            routes,
             statistics,
             console: ConsoleClient(system.client(CONSOLE)?),
             speaker: has_speaker
@@ -205,6 +199,34 @@ fn add_igp(builder: Builder, topology: Topology) -> Builder {
         let statistics = StatisticsClient(setup.client(STATISTICS)?);
         let routes = Shards::new(setup.balancer(ROUTES)?, statistics);
         Ok(Igp::new(topology.clone(), routes.urgent()))
+    })
+}
+
+fn add_console(builder: Builder, has_speaker: bool, has_igp: bool) -> Builder {
+    let mut attributes = background()
+        .capacity(8)
+        .needs(NEIGHBOURS)
+        .needs(ROUTES)
+        .needs(STATISTICS);
+    if has_speaker {
+        attributes = attributes.needs(SPEAKER);
+    }
+    if has_igp {
+        attributes = attributes.needs(IGP);
+    }
+    builder.thread(CONSOLE, attributes, move |setup| {
+        let statistics = StatisticsClient(setup.client(STATISTICS)?);
+        let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
+        let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
+        let speaker = has_speaker.then(|| setup.client(SPEAKER)).transpose()?;
+        let speaker = speaker.map(SpeakerClient);
+        let igp = has_igp.then(|| setup.client(IGP)).transpose()?;
+        Ok(Console::new(
+            neighbours,
+            (speaker, igp.map(IgpClient)),
+            routes.urgent(),
+            statistics,
+        ))
     })
 }
 

@@ -130,6 +130,11 @@ impl Topology {
         index
     }
 
+    /// Adds a network that our own router is connected to.
+    pub(crate) fn connect(&mut self, network: IpNet) {
+        self.networks.push((network, self.own));
+    }
+
     /// Sets the cost of the link between two routers, or removes it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod process;
 
 mod bird;
+mod interfaces;
 mod peers;
 mod plane;
 mod topology;
