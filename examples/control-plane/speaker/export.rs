@@ -1,13 +1,13 @@
 //! The routes that we advertise to a neighbour: the best ones of the table (Adj-RIB-Out).
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
+use std::{collections::HashMap, net::IpAddr};
+
+use fixedbitset::FixedBitSet;
+
+use super::{
+    best::{Best, BestRoute, Number},
+    convert,
 };
-
-use ipnet::IpNet;
-
-use super::convert;
 use crate::{
     bgp::{
         codec::{Families, Family},
@@ -15,9 +15,6 @@ use crate::{
     },
     path::{Attributes, Path},
 };
-
-/// The best route of each prefix: a copy of what the table has, as of the last look.
-pub(super) type Best = BTreeMap<IpNet, Path>;
 
 /// The number of prefixes in a round.
 pub(super) const ROUND: usize = 4_096;
@@ -32,9 +29,9 @@ pub(super) struct Export {
     /// The addresses that the neighbour reaches us by.
     next_hops: Vec<IpAddr>,
     /// The prefixes that the neighbour has from us.
-    announced: BTreeSet<IpNet>,
+    announced: FixedBitSet,
     /// The prefixes whose best route has changed since.
-    changed: BTreeSet<IpNet>,
+    changed: FixedBitSet,
     /// The families for which we still have to send the end of the table (RFC 4724).
     ends: Vec<Family>,
 }
@@ -47,66 +44,72 @@ impl Export {
             peer: config.peer.ip(),
             families: up.families,
             next_hops: config.next_hop.into_iter().chain([up.local]).collect(),
-            announced: BTreeSet::new(),
-            changed: best.keys().copied().collect(),
+            announced: FixedBitSet::new(),
+            changed: best.numbers(),
             ends: up.families.iter().collect(),
         }
     }
 
     pub(super) fn announced(&self) -> usize {
-        self.announced.len()
+        self.announced.count_ones(..)
+    }
+
+    /// Returns whether a prefix is in one of the sets.
+    pub(super) fn uses(&self, number: Number) -> bool {
+        self.announced.contains(number) || self.changed.contains(number)
     }
 
     /// Notes that the best route of a prefix has changed.
-    pub(super) fn change(&mut self, prefix: IpNet) {
-        self.changed.insert(prefix);
+    pub(super) fn change(&mut self, number: Number) {
+        self.changed.grow_and_insert(number);
     }
 
     /// Sends all routes of a family again.
-    pub(super) fn refresh(&mut self, family: Family) {
-        let again = self.announced.iter();
-        let again = again.filter(|prefix| Family::of_prefix(prefix) == family);
+    pub(super) fn refresh(&mut self, family: Family, best: &Best) {
+        let again = self.announced.ones();
+        let again = again.filter(|&number| Family::of_prefix(&best.route(number).prefix) == family);
         self.changed.extend(again);
         self.ends.push(family);
     }
 
     /// Returns the commands of the next round. None: there is nothing to tell.
     pub(super) fn round(&mut self, best: &Best) -> Vec<Command> {
-        let mut groups: HashMap<(Family, &Attributes), Vec<IpNet>> = HashMap::new();
+        let mut groups: HashMap<(Family, &Attributes), Vec<Number>> = HashMap::new();
         let (mut withdrawn_v4, mut withdrawn_v6) = (Vec::new(), Vec::new());
-        for _ in 0..ROUND {
-            let Some(prefix) = self.changed.pop_first() else {
-                break;
-            };
-            let family = Family::of_prefix(&prefix);
-            let path = best
-                .get(&prefix)
-                .filter(|path| self.may_advertise(path, family));
-            if let Some(path) = path {
+        let round: Vec<_> = self.changed.ones().take(ROUND).collect();
+        for number in round {
+            self.changed.remove(number);
+            let BestRoute { prefix, path } = best.route(number);
+            let family = Family::of_prefix(prefix);
+            let path = path.as_ref();
+            if let Some(path) = path.filter(|path| self.may_advertise(path, family)) {
                 groups
                     .entry((family, &path.attributes))
                     .or_default()
-                    .push(prefix);
-            } else if self.announced.remove(&prefix) {
+                    .push(number);
+            } else if take(&mut self.announced, number) {
                 match family {
-                    Family::Ipv4 => withdrawn_v4.push(prefix),
-                    Family::Ipv6 => withdrawn_v6.push(prefix),
+                    Family::Ipv4 => withdrawn_v4.push(*prefix),
+                    Family::Ipv6 => withdrawn_v6.push(*prefix),
                 }
             }
         }
         let mut commands = Vec::new();
-        for ((family, attributes), prefixes) in groups {
+        for ((family, attributes), numbers) in groups {
+            let prefix = |&number: &Number| best.route(number).prefix;
             let attributes = convert::sent(attributes, self.local_system, self.peer_system);
             if let (Some(attributes), Some(next_hop)) = (attributes, self.next_hop(family)) {
-                self.announced.extend(&prefixes);
                 commands.push(Command::Announce {
                     attributes,
                     next_hop,
-                    prefixes,
+                    prefixes: numbers.iter().map(prefix).collect(),
                 });
+                self.announced.extend(numbers);
                 continue;
             }
-            let known = prefixes.into_iter().filter(|it| self.announced.remove(it));
+            let known = numbers.iter();
+            let known = known.filter(|&&number| take(&mut self.announced, number));
+            let known = known.map(prefix);
             match family {
                 Family::Ipv4 => withdrawn_v4.extend(known),
                 Family::Ipv6 => withdrawn_v6.extend(known),
@@ -117,7 +120,7 @@ impl Export {
                 commands.push(Command::Withdraw(withdrawn));
             }
         }
-        if self.changed.is_empty() {
+        if self.changed.is_clear() {
             commands.extend(self.ends.drain(..).map(Command::EndOfRib));
         }
         commands
@@ -138,4 +141,13 @@ impl Export {
         let is_of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
         self.next_hops.iter().copied().find(is_of_family)
     }
+}
+
+/// Removes a number from a set. Returns whether it was in it.
+fn take(set: &mut FixedBitSet, number: Number) -> bool {
+    let had = set.contains(number);
+    if had {
+        set.remove(number);
+    }
+    had
 }

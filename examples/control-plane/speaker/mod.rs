@@ -11,6 +11,7 @@
 //! routes are advertised. A neighbour that reads slowly gets routes slowly: no more are advertised
 //! while [`MAX_UNSENT`] bytes wait.
 
+mod best;
 mod convert;
 mod export;
 mod status;
@@ -33,7 +34,10 @@ use ump_server::{
     service::ReplyTo,
 };
 
-use self::export::{Best, Export, ROUND};
+use self::{
+    best::Best,
+    export::{Export, ROUND},
+};
 use crate::{
     bgp::{
         codec::{Code, Family, Reachable, Update},
@@ -180,7 +184,7 @@ impl Speaker {
             is_unblocked: false,
             neighbours,
             by_address,
-            best: Best::new(),
+            best: Best::default(),
             others,
         })
     }
@@ -256,7 +260,7 @@ impl Speaker {
             Event::Update(update) => self.take_routes(now, task, update),
             Event::Refresh(family) => {
                 if let Some(export) = &mut neighbour.export {
-                    export.refresh(family);
+                    export.refresh(family, &self.best);
                 }
                 self.look_later();
                 ControlFlow::Continue(())
@@ -340,13 +344,12 @@ impl Speaker {
             return ControlFlow::Break(());
         };
         for (prefix, best) in changes {
-            match best {
-                Some(path) => drop(self.best.insert(prefix, path)),
-                None => drop(self.best.remove(&prefix)),
-            }
+            let Some(number) = self.best.set(prefix, best) else {
+                continue;
+            };
             for neighbour in self.neighbours.values_mut() {
                 if let Some(export) = &mut neighbour.export {
-                    export.change(prefix);
+                    export.change(number);
                 }
             }
         }
@@ -465,6 +468,9 @@ impl Speaker {
         let now = self.clock.now();
         self.take_changes()?;
         self.tell_all(now)?;
+        let exports = || self.neighbours.values().filter_map(|it| it.export.as_ref());
+        self.best
+            .free(|number| exports().any(|export| export.uses(number)));
         if self.neighbours.values().any(|it| it.export.is_some()) {
             self.look_later();
         }

@@ -1,10 +1,14 @@
 //! The control plane as a process: a file in, a summary and an exit code out.
 
+#[path = "../../control-plane/path.rs"]
+#[allow(dead_code, reason = "the control plane uses the rest")]
+mod path;
 #[path = "../process/mod.rs"]
 mod process;
 
 mod bird;
 mod interfaces;
+mod numbers;
 mod peers;
 mod plane;
 mod topology;
