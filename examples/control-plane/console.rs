@@ -1,6 +1,6 @@
 //! The component `console`: executes a command with requests to the others, and replies with text.
 
-use std::{convert::Infallible, fmt, io, net::IpAddr};
+use std::{convert::Infallible, fmt, io, net::IpAddr, path::Path};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -14,6 +14,7 @@ use crate::{
     shards::Shards,
     speaker::{Control, SpeakerClient, UnknownNeighbour},
     statistics::{Report, StatisticsClient},
+    traffic::{self, CaptureError},
 };
 
 const HELP: &str = "\
@@ -26,6 +27,7 @@ lookup ADDRESS         find the route of an address
 show topology          list the routers of our system and the cost of the way to them
 show interfaces        list the interfaces of this system and their addresses
 link A B COST|down     change the link between two routers
+traffic FILE           account the packets of a capture (pcap, pcapng) by their routes
 stats                  show the statistics
 quit                   end the program";
 
@@ -47,6 +49,8 @@ pub(crate) enum CommandError {
     UnknownNeighbour(UnknownNeighbour),
     #[error("the interfaces cannot be read: {0}")]
     Interfaces(io::Error),
+    #[error(transparent)]
+    Capture(CaptureError),
     #[error("there is no topology")]
     NoTopology,
     #[error("{0:?} is not a cost from 1 to 4294967295, or down")]
@@ -122,6 +126,11 @@ impl Console {
         })
     }
 
+    fn account(&self, file: &Path) -> Result<String, CommandError> {
+        let traffic = traffic::account(file, |address| self.routes.lookup(address));
+        Ok(traffic.map_err(CommandError::Capture)?.to_string())
+    }
+
     fn control(&self, address: IpAddr, control: Control) -> Result<String, CommandError> {
         let speaker = self.speaker.as_ref().ok_or(CommandError::NoSpeaker)?;
         match speaker.control(address, control).urgent().wait() {
@@ -186,6 +195,7 @@ impl Console {
             ["show", "topology"] => self.show_topology(),
             ["show", "interfaces"] => show_interfaces(),
             ["link", a, b, cost] => self.set_link([a, b], cost),
+            ["traffic", file] => self.account(Path::new(file)),
             ["stats"] => self.show_statistics(),
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
         }

@@ -20,6 +20,7 @@ mod statistics;
 mod summary;
 mod table;
 mod time;
+mod traffic;
 
 use std::{fmt::Display, process::ExitCode, sync::mpsc, thread};
 

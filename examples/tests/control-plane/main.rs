@@ -12,6 +12,7 @@ mod numbers;
 mod peers;
 mod plane;
 mod topology;
+mod traffic;
 
 use std::fs;
 
