@@ -196,6 +196,39 @@ fn a_neighbour_that_reads_nothing_delays_no_other() {
     plane.quit();
 }
 
+/// Reads the next UPDATE that is not the end of a table.
+#[track_caller]
+fn update(stream: &mut TcpStream) -> Vec<u8> {
+    loop {
+        let (kind, body) = read(stream).expect("the session stays");
+        if kind == 2 && body.len() > 4 {
+            return body;
+        }
+    }
+}
+
+#[test]
+fn a_route_is_withdrawn_when_its_next_hop_is_lost() {
+    let topology = Scratch::new(b"self edge\nlink edge west 10\nnetwork west 192.0.2.0/24\n");
+    let routes =
+        Scratch::new(b"BGP4MP|1|A|192.0.2.9|64500|10.0.0.0/8|64500|IGP|192.0.2.9|100|0||NAG||\n");
+    let peer = Peer::new("127.0.0.2");
+    let mut arguments = peer.arguments("");
+    let more = ["--topology", topology.path(), routes.path()];
+    arguments.extend(more.map(str::to_owned));
+    let mut plane = Plane::start(&texts(&arguments));
+    let mut stream = peer.establish();
+    assert!(update(&mut stream).ends_with(&[8, 10]));
+    for _ in 0..3 {
+        plane.execute("link edge west down");
+        assert_eq!(update(&mut stream), [0, 2, 8, 10, 0, 0]);
+        plane.execute("link edge west 5");
+        let announced = update(&mut stream);
+        assert!(announced.starts_with(&[0, 0]) && announced.ends_with(&[8, 10]));
+    }
+    plane.quit();
+}
+
 #[test]
 fn a_signal_ends_the_sessions() {
     let peer = Peer::new("127.0.0.2");
