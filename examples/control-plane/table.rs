@@ -149,8 +149,12 @@ impl Table {
 
     /// Finds the route of an address: the longest prefix with a path that can be used.
     pub(crate) fn lookup(&self, address: IpAddr) -> Option<Route> {
-        let from_short_to_long = self.paths.cover(&IpNet::from(address));
-        from_short_to_long.filter_map(route).last()
+        let address = IpNet::from(address);
+        let longest = self.paths.get_lpm(&address)?;
+        route(longest).or_else(|| {
+            let from_short_to_long = self.paths.cover(&address);
+            from_short_to_long.filter_map(route).last()
+        })
     }
 
     /// Lists the routes within a prefix, up to a limit.

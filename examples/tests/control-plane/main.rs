@@ -7,6 +7,7 @@ mod path;
 mod process;
 
 mod bird;
+mod distances;
 mod interfaces;
 mod numbers;
 mod peers;
