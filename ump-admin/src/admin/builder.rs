@@ -38,6 +38,7 @@ pub struct Admin {
     hosts: Vec<String>,
     token: Option<String>,
     limits: Limits,
+    tells_systemd: bool,
 }
 
 impl Admin {
@@ -52,6 +53,7 @@ impl Admin {
             hosts: Vec::new(),
             token: None,
             limits: Limits::default(),
+            tells_systemd: false,
         }
     }
 
@@ -140,6 +142,20 @@ impl Admin {
         self
     }
 
+    /// Tells systemd of the state of the program, if it has asked for that (`Type=notify`,
+    /// `WatchdogSec=`): `READY=1` as soon as `/ready` says so, `STATUS=` with the number of
+    /// components in each state, `STOPPING=1` when all of them end or the admin surface stops, and
+    /// `WATCHDOG=1` twice in the time of the watchdog as long as `/health` says that the program is
+    /// healthy. A handler that hangs does not fail a component by itself: that is for the watchdog
+    /// of the system.
+    ///
+    /// Components are looked at every 50 ms until they are up, and then once a second, or twice in
+    /// the time of the watchdog if that is more often. Outside of systemd this does nothing.
+    pub fn systemd(mut self) -> Self {
+        self.tells_systemd = true;
+        self
+    }
+
     /// Sets the maximum number of connections; one more is closed at once. The default is 64.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections.max(1);
@@ -172,6 +188,7 @@ impl Admin {
     /// - [`ListenError::Token`]: the token is shorter than [`MIN_TOKEN`](Self::MIN_TOKEN), or has
     ///   characters other than visible ASCII.
     /// - [`ListenError::Bind`]: the address is in use, or the system refused it.
+    /// - [`ListenError::Systemd`]: the socket that systemd has named takes nothing.
     /// - [`ListenError::Start`]: the thread, or its runtime, could not be started.
     pub fn listen(
         self,
@@ -184,7 +201,12 @@ impl Admin {
         }
         let modules = self.modules.into_iter().collect();
         let app = App::new(self.sources, modules, token.is_some());
-        AdminHandle::start(app, (address, token, self.hosts), self.limits)
+        AdminHandle::start(
+            app,
+            (address, token, self.hosts),
+            self.limits,
+            self.tells_systemd,
+        )
     }
 }
 

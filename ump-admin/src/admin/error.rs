@@ -28,6 +28,9 @@ pub enum ListenError {
         /// The reason.
         source: io::Error,
     },
+    /// systemd has asked to be told of the program's state, and cannot be.
+    #[error("cannot send to the socket of systemd, whose path is in NOTIFY_SOCKET")]
+    Systemd(#[source] io::Error),
     /// The thread, or its runtime, could not be started.
     #[error("cannot start the thread of the admin surface")]
     Start(#[source] io::Error),

@@ -12,7 +12,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::error::ListenError;
+use super::{error::ListenError, systemd};
 use crate::{
     api::{self, App},
     serve::{self, Address, Guard, Limits, Listener, Token},
@@ -40,6 +40,7 @@ impl AdminHandle {
         app: App,
         (address, token, hosts): (Address, Option<Token>, Vec<String>),
         limits: Limits,
+        tells_systemd: bool,
     ) -> Result<Self, ListenError> {
         let bind = |source| ListenError::Bind {
             address: address.to_string(),
@@ -49,13 +50,24 @@ impl AdminHandle {
         let address = listener.address().map_err(bind)?;
         let guard = Guard::new(token, !address.is_local(), hosts);
         let runtime = runtime().map_err(ListenError::Start)?;
+        if tells_systemd {
+            systemd::check().map_err(ListenError::Systemd)?;
+        }
         let (stop, stopping) = watch::channel(false);
-        let router = api::router(Arc::new(app), guard, limits, stopping.clone());
+        let app = Arc::new(app);
+        let router = api::router(Arc::clone(&app), guard, limits, stopping.clone());
         let serving = move || {
             lower_priority();
             // Binding to the runtime fails for lack of descriptors or memory only.
             let _: io::Result<()> = runtime.block_on(async {
-                serve::serve(listener.into_async()?, router, limits, stopping, GRACE).await;
+                let listener = listener.into_async()?;
+                let telling = async {
+                    if tells_systemd {
+                        systemd::tell(&app, stopping.clone()).await;
+                    }
+                };
+                let serving = serve::serve(listener, router, limits, stopping.clone(), GRACE);
+                tokio::join!(serving, telling);
                 Ok(())
             });
             runtime.shutdown_timeout(GRACE);

@@ -3,5 +3,6 @@
 mod builder;
 mod error;
 mod handle;
+mod systemd;
 
 pub use self::{builder::Admin, error::ListenError, handle::AdminHandle};

@@ -68,7 +68,7 @@ impl App {
         })
     }
 
-    pub(super) fn components(&self) -> Arc<Vec<Component>> {
+    pub(crate) fn components(&self) -> Arc<Vec<Component>> {
         self.components.get(|| {
             let directory = self.sources.directory.iter();
             let all = directory.flat_map(ump_server::system::Directory::status);

@@ -16,4 +16,5 @@ mod peers;
 mod program;
 mod rest;
 mod sites;
+mod systemd;
 mod tokens;
