@@ -26,6 +26,12 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 const number = (n) => (n < 10000 ? round.format(n) : compact.format(n));
 const words = (text) => text.replaceAll("_", " ");
 
+// With the date if that is another day.
+function clockTime(ms) {
+  const at = new Date(ms);
+  return at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
 function duration(s) {
   if (s === null || s === undefined) return "–";
   if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
@@ -100,7 +106,7 @@ function needsAttention(entry) {
 function newEntry(data) {
   const cell = (label) => element("span", { class: "number", "data-base": "number", "data-label": label });
   const entry = {
-    data, rates: [], depths: [], last: null, rate: 0,
+    data, received: Date.now(), rates: [], depths: [], last: null, rate: 0,
     state: element("span", { class: "state", "data-base": "state" }),
     note: element("small"),
     cells: { rate: cell("rate /s"), queued: cell("queued"), taken: cell("in hand"), restarts: cell("restarts") },
@@ -121,7 +127,7 @@ function newEntry(data) {
 
 function receiveComponent(data) {
   const entry = components.get(data.name);
-  if (entry) entry.data = data;
+  if (entry) Object.assign(entry, { data, received: Date.now() });
   else components.set(data.name, newEntry(data));
 }
 
@@ -170,6 +176,8 @@ function list(title, pairs) {
 const OUTCOMES = ["replied", "failed", "no_reply", "panicked", "server_disappeared", "timeout_queued",
   "timeout_taken", "cancelled_queued", "cancelled_taken", "would_deadlock_queued", "would_deadlock_taken", "refused"];
 
+const DECISIONS = { continue: "went on", restart: "restarted", end: "ended", give_up: "gave up" };
+
 function drawDetails(entry) {
   const parts = [];
   const { data } = entry;
@@ -197,8 +205,14 @@ function drawDetails(entry) {
       ]);
       parts.push(element("div", { class: "wide" }, element("h3", {}, `In hand${of}`), element("div", { class: "calls" }, ...cells)));
     }
-    if (it.last_failure) {
-      parts.push(element("div", { class: "wide" }, element("h3", {}, `Last failure${of}`), element("code", { class: "warn" }, it.last_failure)));
+    if (it.failures.length) {
+      const cells = it.failures.toReversed().flatMap((failure) => [
+        element("span", {}, clockTime(entry.received - failure.age_s * 1000)),
+        element("strong", {}, DECISIONS[failure.decision] ?? failure.decision),
+        element("span", {}, failure.pause_s ? `after ${duration(failure.pause_s)}` : ""),
+        element("code", { class: "warn" }, failure.reason),
+      ]);
+      parts.push(element("div", { class: "wide" }, element("h3", {}, `Last failures${of}`), element("div", { class: "calls" }, ...cells)));
     }
   });
   if (allowsActions) parts.push(actions(data.name));

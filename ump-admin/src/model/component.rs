@@ -3,9 +3,9 @@
 use serde::Serialize;
 use ump::Stats;
 use ump_server::{
-    InHand, WorkerState, WorkerStatus,
+    Decision, InHand, WorkerState, WorkerStatus,
     net::SocketStatus,
-    system::{ComponentStatus, InstanceStatus, State},
+    system::{ComponentStatus, InstanceStatus, PastFailure, State},
 };
 
 /// A component.
@@ -65,6 +65,16 @@ pub(crate) struct Instance {
     pub(crate) sockets: Vec<Socket>,
     pub(crate) restarts: u64,
     pub(crate) last_failure: Option<String>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// A past failure of a handler.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) age_s: f64,
+    pub(crate) reason: String,
+    pub(crate) decision: &'static str,
+    pub(crate) pause_s: Option<f64>,
 }
 
 /// A worker of an instance.
@@ -121,6 +131,7 @@ impl Instance {
         let of = |it: &Self| (it.state, it.requests, it.timers, it.restarts);
         of(self) == of(other)
             && self.last_failure == other.last_failure
+            && self.failures.len() == other.failures.len()
             && self.workers == other.workers
             && self.sockets.len() == other.sockets.len()
             && self
@@ -172,6 +183,25 @@ impl From<InstanceStatus> for Instance {
             sockets: status.sockets.into_iter().map(Into::into).collect(),
             restarts: status.restarts,
             last_failure: status.last_failure,
+            failures: status.failures.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<PastFailure> for Failure {
+    fn from(failure: PastFailure) -> Self {
+        let (decision, pause) = match failure.decision {
+            Decision::Continue => ("continue", None),
+            Decision::Restart { pause } => ("restart", Some(pause)),
+            Decision::GiveUp => ("give_up", None),
+            // The enum is not exhaustive.
+            _ => ("end", None),
+        };
+        Self {
+            age_s: failure.age.as_secs_f64(),
+            reason: failure.reason,
+            decision,
+            pause_s: pause.map(|pause| pause.as_secs_f64()),
         }
     }
 }

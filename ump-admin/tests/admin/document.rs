@@ -69,6 +69,7 @@ fn responses_are_as_the_document_says() {
     let router = router();
     let subscription = router.subscribe::<Price>("*/eur").unwrap();
     let server = router.serve::<Double>("here").unwrap();
+    assert!(program.client().req(Ask::Panic).is_err());
     let _listener = router.listen("tcp:127.0.0.1:0").unwrap();
     let held = program.client().request(Ask::Hold).submit().wait().unwrap();
     program.held.recv().unwrap();

@@ -73,6 +73,11 @@ fn a_restart_is_shown_with_its_reason() {
     assert_eq!(instance["requests"]["panicked"], 1);
     let reason = instance["last_failure"].as_str().unwrap();
     assert!(reason.contains("as asked"), "{reason}");
+    let failures = instance["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0]["reason"], reason);
+    assert_eq!(failures[0]["decision"], "restart");
+    assert_eq!(failures[0]["pause_s"], 0.0);
     drop(admin);
     program.stop();
 }

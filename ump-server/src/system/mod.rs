@@ -74,6 +74,7 @@ pub use self::{
     report::failure::Failure,
     report::{
         error::{BoxError, LookupError, PlanError, StartError, StartFailure},
+        past_failure::PastFailure,
         stop_report::{Report, StopOutcome, StoppedInstance},
     },
     run::{

@@ -1,9 +1,9 @@
 //! The status of the components of a system.
 
-use std::{sync::mpsc, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use ump_server::{
-    Error, OnPanic, Restart, Stop, TestClock,
+    Decision, Error, OnPanic, Restart, Stop, TestClock,
     system::{Attributes, Group, InstanceStatus, State, System},
     ump::ManualClock,
 };
@@ -14,6 +14,7 @@ on_each_kind! {
     a_status_says_how_each_component_is
     queued_and_taken_requests_are_seen
     restarts_and_their_reason_are_seen
+    the_last_failures_are_kept_with_their_ages
     the_time_in_service_is_that_of_the_clock
     a_component_that_stops_is_seen_to
     calls_in_hand_of_each_worker_are_seen
@@ -82,6 +83,42 @@ fn restarts_and_their_reason_are_seen(on: On) {
     assert_eq!(
         status.last_failure.as_deref(),
         Some("the handler panicked: as asked")
+    );
+}
+
+fn the_last_failures_are_kept_with_their_ages(on: On) {
+    let clock = TestClock::new();
+    let restart = Restart::new()
+        .pause(Duration::ZERO, Duration::ZERO)
+        .limit(20, 100 * LONG);
+    let attributes = Attributes::new().on_panic(OnPanic::Restart(restart));
+    let probes = Probes::new(&Log::default());
+    let builder = System::builder().test_clock(&clock);
+    let builder = on.add(builder, "a", attributes, probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
+    assert_eq!(of(&system, "a").failures, []);
+    for generation in 1..=20 {
+        assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
+        assert_eq!(a.req(Op::Generation), Ok(generation));
+        clock.advance(LONG);
+    }
+    assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
+    while of(&system, "a").state != State::Failed {
+        thread::yield_now();
+    }
+    let failures = of(&system, "a").failures;
+    assert_eq!(failures.len(), 16, "the first five are forgotten");
+    let (last, earlier) = failures.split_last().unwrap();
+    for (n, failure) in (1..).zip(earlier.iter().rev()) {
+        assert_eq!(failure.age, n * LONG, "the oldest is the first");
+        assert_eq!(failure.reason, "the handler panicked: as asked");
+        let pause = Duration::ZERO;
+        assert_eq!(failure.decision, Decision::Restart { pause });
+    }
+    assert_eq!(
+        (last.age, last.decision),
+        (Duration::ZERO, Decision::GiveUp)
     );
 }
 

@@ -5,6 +5,7 @@ use std::{fmt, sync::atomic::Ordering, time::Duration};
 use ump::Stats;
 
 use crate::WorkerStatus;
+use crate::system::report::past_failure::PastFailure;
 use crate::system::run::component::{Component, Inner, Instance};
 
 /// The status of a component.
@@ -53,6 +54,8 @@ pub struct InstanceStatus {
     pub restarts: u64,
     /// The reason of the last failure of one of its handlers.
     pub last_failure: Option<String>,
+    /// The last failures of its handlers, at most 16, the oldest first.
+    pub failures: Vec<PastFailure>,
 }
 
 /// The state of an instance.
@@ -201,5 +204,6 @@ fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatu
         timers: record.timers(),
         restarts: record.restarts(),
         last_failure: record.last_failure(),
+        failures: record.failures(now),
     }
 }

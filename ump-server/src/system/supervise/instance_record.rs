@@ -1,8 +1,15 @@
 //! The record of an instance while it runs, which its factory and its supervisor write.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
-use crate::sync::Mutex;
+use crate::{Decision, sync::Mutex, system::report::past_failure::PastFailure};
+
+/// How many failures of an instance are kept.
+const KEPT_FAILURES: usize = 16;
 
 /// The record of an instance while it runs.
 #[derive(Default)]
@@ -15,10 +22,18 @@ struct Recorded {
     /// The error of the factory when it refused to make a handler anew.
     refusal: Option<String>,
     last_failure: Option<String>,
+    /// The last failures, the oldest first.
+    failures: VecDeque<Noted>,
     /// The group that stopped it when it gave up.
     stopped_by: Option<String>,
     /// It was stopped without the rest of the system.
     stopped_alone: bool,
+}
+
+struct Noted {
+    at: Instant,
+    reason: String,
+    decision: Decision,
 }
 
 struct Worker {
@@ -58,6 +73,34 @@ impl InstanceRecord {
         };
         recorded.last_failure = Some(failure.clone());
         failure
+    }
+
+    /// Keeps a failure and what was decided about it. The oldest one is forgotten if there are
+    /// many.
+    pub(in crate::system) fn note(&self, at: Instant, reason: String, decision: Decision) {
+        let noted = Noted {
+            at,
+            reason,
+            decision,
+        };
+        let mut recorded = self.0.lock();
+        if recorded.failures.len() == KEPT_FAILURES {
+            recorded.failures.pop_front();
+        }
+        recorded.failures.push_back(noted);
+    }
+
+    /// Returns the failures that are kept, the oldest first.
+    pub(in crate::system) fn failures(&self, now: Instant) -> Vec<PastFailure> {
+        let recorded = self.0.lock();
+        let failures = recorded.failures.iter();
+        failures
+            .map(|noted| PastFailure {
+                age: now.saturating_duration_since(noted.at),
+                reason: noted.reason.clone(),
+                decision: noted.decision,
+            })
+            .collect()
     }
 
     pub(in crate::system) fn up_since(&self) -> Option<Instant> {

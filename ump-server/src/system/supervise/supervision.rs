@@ -15,7 +15,7 @@ use crate::system::{
     supervise::instance_record::InstanceRecord,
 };
 use crate::{
-    JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
+    Decision, JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
     sync::Mutex,
     worker::failure_policy::{Next, Supervisor},
     worker::on_panic,
@@ -39,6 +39,7 @@ impl Supervisor for InstanceSupervisor {
             Some(group) => group.decide(self.place, failure, now),
             None => own,
         };
+        self.record.note(now, why.clone(), Decision::of(&next));
         if let Next::End(end) = &next {
             let why = match (end, &self.supervision) {
                 // For a group, the failure names the group that gave up.
