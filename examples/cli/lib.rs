@@ -1,6 +1,8 @@
 //! The common parts of the examples: reading the command line and the commands of a console, output
 //! that never blocks a program, and the signals that end one.
 
+#[cfg(unix)]
+mod admin;
 mod args;
 mod console;
 mod output;
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio::runtime;
 
+#[cfg(unix)]
+pub use crate::admin::listen_admin;
 pub use crate::{
     args::duration,
     console::execute_commands,

@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Add the networks of this system's interfaces to the table
     #[arg(long)]
     pub(crate) connected: bool,
+    /// Address of the admin surface and its dashboard, such as 127.0.0.1:7070 or unix:admin.sock
+    #[cfg(unix)]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<ump_admin::Address>,
     /// A real neighbour: its address, its system and options: `passive` if only it connects,
     /// `max-prefixes=N`, `next-hop=ADDRESS` for our address in the other family. Repeatable
     #[arg(long, value_name = "ADDRESS[:PORT],AS[,...]", requires_all = ["local_as", "router_id"])]

@@ -61,6 +61,13 @@ fn run(args: &Args) -> Result<bool, String> {
         connected: interfaces::connected(args.connected)?,
     })
     .map_err(|e| e.to_string())?;
+    #[cfg(unix)]
+    let admin = args.admin.as_ref().map(|address| {
+        let admin = ump_admin::Admin::new().system(&plane.system);
+        cli::listen_admin("control-plane", admin, address)
+    });
+    #[cfg(unix)]
+    let _admin = admin.transpose()?;
     let name = if let Some(file) = &args.file {
         file.display().to_string()
     } else if has_neighbours {

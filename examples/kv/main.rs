@@ -9,7 +9,6 @@
 //!  events.rs  a stream for each watcher            ◀──    changes.rs   committed changes by topic (topic.rs)
 //!  a hub, another process (bus_link.rs)            ◀──    bus.rs       the same changes
 //!  backup.rs  a copy of the file, while writes go on
-//!  admin.rs   a dashboard of all this, at an address of its own
 //! ```
 //!
 //! What clients can do to the service is bounded: serve.rs and connections.rs limit their number,
@@ -18,8 +17,6 @@
 //!
 //! This file starts both sides and stops them in the right order.
 
-#[cfg(unix)]
-mod admin;
 mod args;
 mod backup;
 mod body;
@@ -45,6 +42,8 @@ use std::{
 use cli::{Signals, log};
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 
+#[cfg(unix)]
+use ump_admin::Admin;
 use ump_server::{
     Stop,
     system::{StartError, StartFailure},
@@ -120,11 +119,14 @@ async fn serve(args: &Args) -> Result<(), String> {
     })?;
     let client = store::client(&system);
     #[cfg(unix)]
-    let admin = args.admin.as_ref();
-    #[cfg(unix)]
-    let admin = admin.map(|address| admin::listen(address, &system, &changes));
-    #[cfg(unix)]
-    let _admin = admin.transpose()?;
+    let _admin = args
+        .admin
+        .as_ref()
+        .map(|address| {
+            let admin = Admin::new().system(&system).router(changes.router());
+            cli::listen_admin("kv", admin, address)
+        })
+        .transpose()?;
     let mut signals = Signals::new()?;
 
     let (stop, stopping) = watch::channel(false);

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Memory of the connections of each loop, in MiB; beyond it, the largest is closed
     #[arg(long, value_name = "MIB", default_value = "256", value_parser = count(1, 1_000_000))]
     pub(crate) memory: usize,
+    /// Address of the admin surface and its dashboard, such as 127.0.0.1:7070 or unix:admin.sock
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<ump_admin::Address>,
     /// Hold each batch of requests for this time before it is executed
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = cli::duration(DELAYS))]
     #[arg(help_heading = "Faults to try")]

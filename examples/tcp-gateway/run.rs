@@ -8,6 +8,7 @@ use std::{
 
 use cli::{Signals, log};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use ump_admin::Admin;
 use ump_server::{
     OnPanic, Restart, Stop,
     net::Group,
@@ -83,6 +84,11 @@ async fn serve(args: &Args) -> Result<(), String> {
         memory: args.memory * 1024 * 1024,
     });
     let system = start(args, &shared).await?;
+    let admin = args.admin.as_ref().map(|address| {
+        let admin = Admin::new().system(&system);
+        cli::listen_admin("tcp-gateway", admin, address)
+    });
+    let _admin = admin.transpose()?;
     let address = shared.address.get().unwrap_or(&args.listen);
     cli::progress(format!("listening on {address}"));
 

@@ -6,6 +6,8 @@ mod path;
 #[path = "../process/mod.rs"]
 mod process;
 
+#[cfg(unix)]
+mod admin;
 mod bird;
 mod distances;
 mod interfaces;

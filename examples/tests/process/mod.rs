@@ -68,6 +68,23 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(status.expect("sh runs").success(), "{kill}");
 }
 
+/// Asks the admin surface at a unix socket, and returns the body of its response.
+#[cfg(unix)]
+pub(crate) fn ask_admin(socket: &Path, path: &str) -> std::io::Result<String> {
+    use std::{io::Read, os::unix::net::UnixStream};
+
+    let mut stream = UnixStream::connect(socket)?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{response}");
+    Ok(body.to_owned())
+}
+
 /// A process that is killed on drop.
 #[derive(Debug)]
 pub(crate) struct KillOnDrop(pub(crate) Child);

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod admin;
 mod clients;
 mod commands;
 mod durability;

@@ -1,22 +1,17 @@
-//! The admin surface, with its dashboard: the store, and the topics of the watchers. Read-only.
+//! The admin surface of an example, with its dashboard.
 
 use ump_admin::{Address, Admin, AdminHandle};
-use ump_server::system::System;
 
-use crate::changes::Changes;
-
-/// Listens until the returned handle is dropped.
-pub(crate) fn listen(
-    address: &Address,
-    system: &System,
-    changes: &Changes,
-) -> Result<AdminHandle, String> {
-    let admin = Admin::new().system(system).router(changes.router());
+/// Listens until the returned handle is dropped, and says where.
+///
+/// # Errors
+/// Returns the text of the error with its cause.
+pub fn listen_admin(program: &str, admin: Admin, address: &Address) -> Result<AdminHandle, String> {
     let admin = admin
         .info("version", env!("CARGO_PKG_VERSION"))
         .listen(address.clone())
         .map_err(|error| describe(&error))?;
-    cli::log!("kv: admin at {}", url(admin.address()));
+    crate::log!("{program}: admin at {}", url(admin.address()));
     Ok(admin)
 }
 
@@ -27,7 +22,6 @@ fn url(address: &Address) -> String {
     }
 }
 
-/// Returns the text of an error with its cause.
 fn describe(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
