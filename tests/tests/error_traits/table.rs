@@ -64,6 +64,7 @@ pub(crate) const TABLE: &[fn() -> &'static str] = table! {
     ump_server::system::ComponentStatus: is_exact is_serializable;
     ump_server::system::InstanceStatus: is_exact is_serializable;
     ump_server::system::PastFailure: is_exact is_serializable;
+    ump_server::system::PastStall: is_exact is_serializable;
     ump_server::system::State: is_exact is_serializable;
     ump_server::system::Strategy: is_exact is_serializable;
     ump_server::system::Escalation: is_exact is_serializable;

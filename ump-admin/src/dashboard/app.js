@@ -205,6 +205,15 @@ function drawDetails(entry) {
       ]);
       parts.push(element("div", { class: "wide" }, element("h3", {}, `In hand${of}`), element("div", { class: "calls" }, ...cells)));
     }
+    if (it.stalls.length) {
+      const cells = it.stalls.toReversed().flatMap((stall) => [
+        element("span", {}, clockTime(entry.received - stall.age_s * 1000)),
+        element("strong", {}, stall.kind),
+        element("span", { class: stall.is_over ? "" : "warn" }, `${stall.is_over ? "" : "so far "}${duration(stall.elapsed_s)}`),
+        element("code", {}, stall.caller ?? ""),
+      ]);
+      parts.push(element("div", { class: "wide" }, element("h3", {}, `Last stalls${of}`), element("div", { class: "calls" }, ...cells)));
+    }
     if (it.failures.length) {
       const cells = it.failures.toReversed().flatMap((failure) => [
         element("span", {}, clockTime(entry.received - failure.age_s * 1000)),

@@ -5,7 +5,8 @@ use ump::Stats;
 use ump_server::{
     Decision, InHand, WorkerState, WorkerStatus,
     net::SocketStatus,
-    system::{ComponentStatus, InstanceStatus, PastFailure, State},
+    system::{ComponentStatus, InstanceStatus, PastFailure, PastStall, State},
+    watchdog::Stage,
 };
 
 /// A component.
@@ -66,6 +67,18 @@ pub(crate) struct Instance {
     pub(crate) restarts: u64,
     pub(crate) last_failure: Option<String>,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) stalls: Vec<Stall>,
+}
+
+/// A stall that the watchdog noticed.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Stall {
+    pub(crate) age_s: f64,
+    pub(crate) worker: usize,
+    pub(crate) kind: &'static str,
+    pub(crate) caller: Option<String>,
+    pub(crate) elapsed_s: f64,
+    pub(crate) is_over: bool,
 }
 
 /// A past failure of a handler.
@@ -132,6 +145,12 @@ impl Instance {
         of(self) == of(other)
             && self.last_failure == other.last_failure
             && self.failures.len() == other.failures.len()
+            && self.stalls.len() == other.stalls.len()
+            && self
+                .stalls
+                .iter()
+                .zip(&other.stalls)
+                .all(|(a, b)| a.is_same(b))
             && self.workers == other.workers
             && self.sockets.len() == other.sockets.len()
             && self
@@ -184,6 +203,7 @@ impl From<InstanceStatus> for Instance {
             restarts: status.restarts,
             last_failure: status.last_failure,
             failures: status.failures.into_iter().map(Into::into).collect(),
+            stalls: status.stalls.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -203,6 +223,26 @@ impl From<PastFailure> for Failure {
             decision,
             pause_s: pause.map(|pause| pause.as_secs_f64()),
         }
+    }
+}
+
+impl From<PastStall> for Stall {
+    fn from(stall: PastStall) -> Self {
+        Self {
+            age_s: stall.age.as_secs_f64(),
+            worker: stall.worker,
+            kind: stall.kind,
+            caller: stall.caller.map(ToString::to_string),
+            elapsed_s: stall.elapsed.as_secs_f64(),
+            is_over: stall.stage == Stage::Over,
+        }
+    }
+}
+
+impl Stall {
+    fn is_same(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.worker, it.elapsed_s, it.is_over);
+        of(self) == of(other)
     }
 }
 

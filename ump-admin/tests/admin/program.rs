@@ -42,14 +42,21 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start() -> Self {
+        Self::start_with(Attributes::new())
+    }
+
+    /// The same with a watchdog of `store`.
+    pub(crate) fn start_watched() -> Self {
+        Self::start_with(Attributes::new().watchdog(Duration::from_millis(20)))
+    }
+
+    fn start_with(store: Attributes) -> Self {
         let (gate, waits) = channel();
         let (holds, held) = channel();
         // Each handler that the factory makes waits at the same gate.
         let waits = Arc::new(Mutex::new(waits));
         let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
-        let attributes = Attributes::new()
-            .capacity(4)
-            .on_panic(OnPanic::Restart(restart));
+        let attributes = store.capacity(4).on_panic(OnPanic::Restart(restart));
         let system = System::builder()
             .thread("store", attributes, move |_| {
                 let (waits, holds) = (Arc::clone(&waits), holds.clone());

@@ -83,6 +83,28 @@ fn a_restart_is_shown_with_its_reason() {
 }
 
 #[test]
+fn a_stall_is_shown_with_its_caller() {
+    let program = Program::start_watched();
+    let admin = program.admin().listen("127.0.0.1:0").unwrap();
+    let held = program.client().request(Ask::Hold).submit().wait().unwrap();
+    program.held.recv().unwrap();
+    let look = || get(&admin, "/api/components/store").expect(200).json();
+    let last = |it: &Value| {
+        let stalls = it["instances"][0]["stalls"].as_array().unwrap();
+        stalls.last().cloned().unwrap_or_default()
+    };
+    let store = await_value(look, |it| last(it)["is_over"] == false);
+    let stall = last(&store);
+    assert!(stall["caller"].as_str().unwrap().contains("rest.rs:"));
+    assert!(stall["elapsed_s"].as_f64() >= Some(0.02), "{stall}");
+    program.gate.send(()).unwrap();
+    assert_eq!(held.wait(), Ok(0));
+    await_value(look, |it| last(it)["is_over"] == true);
+    drop(admin);
+    program.stop();
+}
+
+#[test]
 fn health_and_readiness_follow_the_components() {
     let program = Program::start();
     let admin = program.admin().listen("127.0.0.1:0").unwrap();

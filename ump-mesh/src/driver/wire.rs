@@ -30,7 +30,8 @@ impl Driver {
             .attachment(told.encode(self.shared.own))
             .congestion_control(CongestionControl::Block)
             .allowed_destination(Locality::Remote)
-            // A gap comes before messages, with which it may go: a publisher that is too fast makes many.
+            // A gap comes before messages, with which it may go: a publisher that is too fast makes
+            // many.
             .express(!matches!(told, Tell::Gap { .. }));
         put.wait().is_ok()
     }

@@ -75,6 +75,7 @@ pub use self::{
     report::{
         error::{BoxError, LookupError, PlanError, StartError, StartFailure},
         past_failure::PastFailure,
+        past_stall::PastStall,
         stop_report::{Report, StopOutcome, StoppedInstance},
     },
     run::{

@@ -6,6 +6,7 @@ use ump_server::{
     Decision, Error, OnPanic, Restart, Stop, TestClock,
     system::{Attributes, Group, InstanceStatus, State, System},
     ump::ManualClock,
+    watchdog::Stage,
 };
 
 use crate::support::{LONG, Log, On, Op, ProbeClient, Probes, hold, on_each_kind};
@@ -183,5 +184,14 @@ fn a_component_has_a_watchdog(on: On) {
     clock.advance(2 * threshold);
     let stall = stalled.recv_timeout(LONG).unwrap();
     assert_eq!((&*stall.name, stall.threshold), ("a", threshold));
+    let kept = of(&system, "a").stalls;
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].kind, kept[0].caller), (stall.kind, stall.caller));
+    assert_eq!(kept[0].elapsed, 2 * threshold);
     drop((other, go));
+    // The last report is that the handler has returned control. It replaces the first one.
+    while stalled.recv_timeout(LONG).unwrap().stage != Stage::Over {}
+    let kept = of(&system, "a").stalls;
+    assert_eq!((kept.len(), kept[0].stage), (1, Stage::Over));
+    assert_eq!(of(&system, "unwatched").stalls, []);
 }

@@ -5,4 +5,5 @@ pub(super) mod config_error;
 pub(super) mod error;
 pub(super) mod failure;
 pub(super) mod past_failure;
+pub(super) mod past_stall;
 pub(super) mod stop_report;

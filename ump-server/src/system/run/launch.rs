@@ -127,6 +127,7 @@ macro_rules! common {
             supervisor,
             on_stall,
             on_failure,
+            record,
             ..
         } = $place;
         let mut builder = $builder
@@ -154,9 +155,15 @@ macro_rules! common {
         if let Some(threshold) = attributes.watchdog {
             builder = builder.watchdog(threshold);
         }
-        if let Some(hook) = on_stall {
-            let hook = Arc::clone(hook);
-            builder = builder.on_stall(move |stall| hook(stall));
+        if attributes.watchdog.is_some() {
+            let (record, clock) = (Arc::clone(record), time.clock.clone());
+            let hook = on_stall.clone();
+            builder = builder.on_stall(move |stall| {
+                record.note_stall(clock.now(), stall);
+                if let Some(hook) = &hook {
+                    hook(stall);
+                }
+            });
         }
         builder
     }};

@@ -5,7 +5,7 @@ use std::{fmt, sync::atomic::Ordering, time::Duration};
 use ump::Stats;
 
 use crate::WorkerStatus;
-use crate::system::report::past_failure::PastFailure;
+use crate::system::report::{past_failure::PastFailure, past_stall::PastStall};
 use crate::system::run::component::{Component, Inner, Instance};
 
 /// The status of a component.
@@ -56,6 +56,9 @@ pub struct InstanceStatus {
     pub last_failure: Option<String>,
     /// The last failures of its handlers, at most 16, the oldest first.
     pub failures: Vec<PastFailure>,
+    /// The last stalls that its [watchdog](crate::system::Attributes::watchdog) noticed, at most
+    /// 16, the oldest first.
+    pub stalls: Vec<PastStall>,
 }
 
 /// The state of an instance.
@@ -205,5 +208,6 @@ fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatu
         restarts: record.restarts(),
         last_failure: record.last_failure(),
         failures: record.failures(now),
+        stalls: record.stalls(now),
     }
 }

@@ -6,10 +6,18 @@ use std::{
     time::Instant,
 };
 
-use crate::{Decision, sync::Mutex, system::report::past_failure::PastFailure};
+use crate::{
+    Decision,
+    sync::Mutex,
+    system::report::{past_failure::PastFailure, past_stall::PastStall},
+    watchdog::{Stage, Stall},
+};
 
 /// How many failures of an instance are kept.
 const KEPT_FAILURES: usize = 16;
+
+/// How many stalls of an instance are kept.
+const KEPT_STALLS: usize = 16;
 
 /// The record of an instance while it runs.
 #[derive(Default)]
@@ -24,6 +32,8 @@ struct Recorded {
     last_failure: Option<String>,
     /// The last failures, the oldest first.
     failures: VecDeque<Noted>,
+    /// The last stalls with the time of the first report of each, the oldest first.
+    stalls: VecDeque<(Instant, Stall)>,
     /// The group that stopped it when it gave up.
     stopped_by: Option<String>,
     /// It was stopped without the rest of the system.
@@ -88,6 +98,42 @@ impl InstanceRecord {
             recorded.failures.pop_front();
         }
         recorded.failures.push_back(noted);
+    }
+
+    /// Keeps the first report of a stall, or replaces it by a later one. The oldest stall is
+    /// forgotten if there are many.
+    pub(in crate::system) fn note_stall(&self, now: Instant, stall: &Stall) {
+        let mut recorded = self.0.lock();
+        let stalls = &mut recorded.stalls;
+        if stall.stage == Stage::Noticed {
+            if stalls.len() == KEPT_STALLS {
+                stalls.pop_front();
+            }
+            stalls.push_back((now, stall.clone()));
+            return;
+        }
+        // A worker has one stall at a time. Nothing is found if it was forgotten meanwhile.
+        let mut kept = stalls.iter_mut().rev();
+        let is_it = |kept: &Stall| kept.worker == stall.worker && kept.stage != Stage::Over;
+        if let Some((_, kept)) = kept.find(|(_, kept)| is_it(kept)) {
+            kept.clone_from(stall);
+        }
+    }
+
+    /// Returns the stalls that are kept, the oldest first.
+    pub(in crate::system) fn stalls(&self, now: Instant) -> Vec<PastStall> {
+        let recorded = self.0.lock();
+        let stalls = recorded.stalls.iter();
+        stalls
+            .map(|(at, stall)| PastStall {
+                age: now.saturating_duration_since(*at),
+                worker: stall.worker,
+                kind: stall.kind,
+                caller: stall.caller,
+                elapsed: stall.elapsed,
+                stage: stall.stage,
+            })
+            .collect()
     }
 
     /// Returns the failures that are kept, the oldest first.
