@@ -45,7 +45,9 @@ fn component(builder: Builder, name: &str, needs: &[&str], behaviour: Behaviour)
         .iter()
         .fold(Attributes::new().capacity(64), |it, needs| it.needs(*needs));
     let restart = Restart::new().limit(1_000_000, Duration::from_secs(1));
-    let attributes = attributes.on_panic(OnPanic::Restart(restart));
+    let attributes = attributes
+        .watchdog(Duration::from_secs(1))
+        .on_panic(OnPanic::Restart(restart));
     builder.thread(name, attributes, move |_| {
         Ok(move |n: u64, rctx: Reply<'_>| {
             thread::sleep(behaviour.service);
