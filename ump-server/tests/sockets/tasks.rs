@@ -173,6 +173,7 @@ fn a_thread_that_resumes_reading_wakes_the_sleeping_task() {
         // The loop takes the report of the selector.
         host.with(|_| ());
         assert!(was_read.try_recv().is_err(), "it is paused");
+        thread::sleep(Duration::from_millis(2)); // the task sleeps by then, in most turns
         stream.resume_reading();
         assert_eq!(was_read.recv_timeout(PATIENCE).unwrap().1, len);
         stream.pause_reading();
